@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SHA-256 (FIPS 180-4) through OpenSSL's libcrypto, which uses the processor's own instructions.
+// It names inputs, outputs and models in commit records.
+#ifndef WADER_HOST_BASE_SHA256_H
+#define WADER_HOST_BASE_SHA256_H
+
+#include "host/base/base.h"
+
+enum { SHA256_HEX_LEN = 64 };
+
+struct sha256;  // used by one thread at a time
+
+enum status sha256_create(struct sha256 **out, struct error *error);
+void sha256_destroy(struct sha256 *hash);  // NULL is fine
+void sha256_update(struct sha256 *hash, const void *bytes, size_t nbytes);
+
+// The digest of all that was fed, in lower-case hex with a NUL. Ends the hash: destroy it next.
+void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1]);
+
+// The same for bytes that are there at once.
+enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN + 1],
+                      struct error *error);
+
+// The same for a whole file, read in pieces. STATUS_IO when it cannot be read.
+enum status sha256_file(const char *path, char hex[SHA256_HEX_LEN + 1], struct error *error);
+
+#endif

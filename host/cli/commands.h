@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The commands: each takes the parsed options and returns its exit code, with the message for
+// anything but 0 in `error`.
+#ifndef WADER_HOST_CLI_COMMANDS_H
+#define WADER_HOST_CLI_COMMANDS_H
+
+#include "host/base/base.h"
+#include "host/cli/options.h"
+#include "weights/model.h"
+
+enum status command_label(const struct options *options, struct error *error);
+enum status command_tokenize(const struct options *options, struct error *error);
+
+// --max-length, or its default; STATUS_USAGE where the model has no position for so many tokens.
+// tokenize may ask for 0, no limit.
+enum status choose_max_length(const struct options *options, const struct bert_config *config,
+                              int32_t *max_length, struct error *error);
+
+#endif

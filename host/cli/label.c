@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `wader label`: the job. Each input runs through the pipeline to its output; what is committed,
+// and when, is told in host/job/commit.h.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/cli/commands.h"
+#include "host/cli/label_setup.h"
+#include "host/cli/report.h"
+#include "host/cli/stop.h"
+#include "host/job/commit.h"
+#include "host/job/plan.h"
+#include "host/job/provenance.h"
+
+enum { BAD_SHOWN = 5, IDLE_MS = 20, POLL_MS = 100 };
+
+struct job {
+    const struct options *options;
+    struct bad_limit limit;
+    struct plan plan;
+    struct engine engine;
+    struct provenance_task *provenance;
+    size_t n_done_before;  // outputs that an earlier run had finished
+    struct totals totals;
+};
+
+// One input on its way.
+struct run {
+    const struct plan_item *item;
+    struct item_formats formats;
+    struct input *input;
+    struct output *output;
+    struct commit_lock lock;
+    uint64_t n_bad, n_ill_formed;  // shown or not, by the watcher
+    bool verbose;
+};
+
+static void describe_record(const struct record *record, char *text, size_t cap) {
+    static const char *const words[RECORD_STATUS_COUNT] = {
+        [RECORD_OK] = "the title holds ill-formed UTF-8; those bytes are read as U+FFFD",
+        [RECORD_TRUNCATED] = "the title holds ill-formed UTF-8; those bytes are read as U+FFFD",
+        [RECORD_BLANK] = "a blank line, where a record should be",
+        [RECORD_NO_ID] = "no id; --id-field tells where it is",
+        [RECORD_NO_TITLE] = "no title; --title-field tells where it is",
+        [RECORD_TITLE_TYPE] = "the title is not a string",
+        [RECORD_TOO_LONG] = "the line is longer than 1 MiB",
+        [RECORD_NONFINITE] = "the model gave a logit that is not a finite number",
+    };
+    if (record->status == RECORD_BAD_JSON) {
+        snprintf(text, cap, "not a JSON record: %s, %u bytes into the line", record->fault,
+                 (unsigned)record->fault_offset);
+    } else {
+        snprintf(text, cap, "%s", words[record->status]);
+    }
+}
+
+// Shows the first few bad records and the first ill-formed title; the summary counts the rest.
+static void watch(void *context, const struct record *record, uint64_t number) {
+    struct run *run = context;
+    const bool bad = record_is_bad(record->status);
+    const uint64_t before = bad ? run->n_bad++ : run->n_ill_formed++;
+    if (!run->verbose && before >= (bad ? BAD_SHOWN : 1)) return;
+    char text[256];
+    describe_record(record, text, sizeof text);
+    report_warning("%s: record %llu at byte %llu: %s", input_name(run->input),
+                   (unsigned long long)number, (unsigned long long)record->offset, text);
+    if (bad && !run->verbose && before + 1 == BAD_SHOWN) {
+        report_warning("further bad records are counted, not shown; -v shows all");
+    }
+}
+
+// A signal asked us to stop: nothing of this output may stay, and waiting for threads that may be
+// waiting for a pipe is no use.
+static void stop_now(struct run *run) {
+    output_abandon(run->output);
+    commit_lock_release(&run->lock);
+    report_note(
+        "stopped by a signal; outputs finished so far are complete: run the same command "
+        "again for the rest");
+    _exit(STATUS_AGAIN);
+}
+
+static enum status stream(const struct job *job, struct run *run, struct totals *totals,
+                          struct error *error) {
+    const struct options *options = job->options;
+    const struct pipeline_config config = {
+        .encoder = job->engine.encoder,
+        .tokenizer = job->engine.tokenizer,
+        .record_format = run->formats.record,
+        .row_format = run->formats.row,
+        .header = options->header && run->formats.row.kind == ROW_TSV,
+        .max_length = job->engine.max_length,
+        .n_tokenizers = job->engine.n_threads,
+        .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
+        .fail_on_bad = options->on_bad == ON_BAD_FAIL,
+        .watcher = {.seen = watch, .context = run},
+    };
+    struct pipeline *pipeline;
+    enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
+    if (status != STATUS_OK) return status;
+    struct progress progress;
+    progress_start(&progress, (enum progress_mode)options->progress);
+    while (!pipeline_poll(pipeline, POLL_MS, totals)) {
+        if (stop_asked()) stop_now(run);
+        if (options->quiet) continue;
+        progress_show(&progress, input_name(run->input), totals, input_total_nbytes(run->input));
+    }
+    return pipeline_finish(pipeline, totals, error);
+}
+
+static enum status check_limit(const struct job *job, const struct run *run,
+                               const struct totals *totals, struct error *error) {
+    const uint64_t bad = totals_bad(totals);
+    if (!bad_limit_exceeded(&job->limit, bad, totals->records)) return STATUS_OK;
+    return error_set(error, STATUS_ROWS,
+                     "%s: %llu of %llu records are bad, more than --max-bad %s allows%s",
+                     input_name(run->input), (unsigned long long)bad,
+                     (unsigned long long)totals->records, job->options->max_bad,
+                     strcmp(run->item->output, "-") == 0 ? "" : "; no output was committed");
+}
+
+// Looks at what is there. *skip: the output is done already.
+static enum status prepare_file(struct job *job, struct run *run, struct provenance *provenance,
+                                bool *skip, struct error *error) {
+    const struct options *options = job->options;
+    enum commit_state state;
+    enum status status = commit_lock_take(run->item->output, &run->lock, error);
+    if (status == STATUS_OK && job->provenance == NULL) {
+        status = provenance_start(job->engine.model, options->model, &job->provenance, error);
+    }
+    if (status != STATUS_OK || access(run->item->output, F_OK) != 0) return status;
+    status = provenance_wait(job->provenance, provenance, error);
+    if (status != STATUS_OK) return status;
+    provenance->settings = run->formats.settings.bytes;
+    status =
+        commit_look(run->item->output, run->item->input, provenance, &run->lock, &state, error);
+    if (status != STATUS_OK) return status;
+    if (state == COMMIT_STRANGE && !options->force) {
+        return error_set(error, STATUS_USAGE,
+                         "%s exists, and wader has no record of it (%s.meta.json); move it away, "
+                         "or replace it with --force",
+                         run->item->output, run->item->output);
+    }
+    *skip = state == COMMIT_DONE && !options->force;
+    if (state == COMMIT_OTHER && !options->quiet) {
+        report_note("%s is of another input, model or settings: labelling anew, replacing it",
+                    run->item->output);
+    }
+    return STATUS_OK;
+}
+
+static enum status commit(struct job *job, struct run *run, const struct totals *totals,
+                          double seconds, struct error *error) {
+    const struct commit_facts facts = {
+        .output_path = run->item->output,
+        .input_path = run->item->input,
+        .output = run->output,
+        .input = run->input,
+        .totals = totals,
+        .seconds = seconds,
+    };
+    struct provenance provenance;
+    enum status status = provenance_wait(job->provenance, &provenance, error);
+    provenance.settings = run->formats.settings.bytes;
+    if (status == STATUS_OK) status = commit_forget(run->item->output, error);
+    if (status == STATUS_OK) status = output_commit(run->output, error);
+    return status == STATUS_OK ? commit_record(&facts, &provenance, error) : status;
+}
+
+static enum status run_item(struct job *job, struct run *run, struct error *error) {
+    const bool is_file = strcmp(run->item->output, "-") != 0;
+    struct provenance provenance = {.weights_name = ""};
+    struct totals totals = {0};
+    bool skip = false;
+    const double begin = now_seconds();
+    enum status status =
+        item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
+    if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
+    if (status == STATUS_OK && is_file) status = prepare_file(job, run, &provenance, &skip, error);
+    if (status != STATUS_OK) return status;
+    if (skip) {
+        job->n_done_before++;
+        if (!job->options->quiet) report_note("%s is done already", run->item->output);
+        return STATUS_OK;
+    }
+    status = output_open(run->item->output, &run->output, error);
+    if (status == STATUS_OK) status = stream(job, run, &totals, error);
+    totals_add(&job->totals, &totals);
+    if (status == STATUS_OK && is_file) status = check_limit(job, run, &totals, error);
+    if (status == STATUS_OK) {
+        status = is_file ? commit(job, run, &totals, now_seconds() - begin, error)
+                         : output_commit(run->output, error);
+    }
+    if (status == STATUS_OK && !is_file) status = check_limit(job, run, &totals, error);
+    return status;
+}
+
+static enum status label_item(struct job *job, const struct plan_item *item, struct error *error) {
+    struct run run = {.item = item, .lock = {.fd = -1}, .verbose = job->options->verbose};
+    enum status status = run_item(job, &run, error);
+    output_close(run.output);
+    commit_lock_release(&run.lock);
+    input_close(run.input);
+    item_formats_free(&run.formats);
+    return status;
+}
+
+// A fault of one input is no reason to leave the others; a fault of ours, the disk's or the
+// device's is. The exit code is the first fault's.
+static enum status label_all(struct job *job, struct error *error) {
+    enum status first = STATUS_OK;
+    size_t n_failed = 0;
+    for (size_t i = 0; i < job->plan.n_items; i++) {
+        enum status status = label_item(job, &job->plan.items[i], error);
+        if (status == STATUS_OK) continue;
+        n_failed++;
+        if (first == STATUS_OK) first = status;
+        const bool others_can = status == STATUS_INPUT || status == STATUS_ROWS ||
+                                status == STATUS_LOCKED || status == STATUS_USAGE;
+        if (!others_can || job->plan.n_items == 1) return status;
+        report_error(error);
+    }
+    if (n_failed == 0) return STATUS_OK;
+    return error_set(error, first,
+                     "%zu of %zu inputs failed; the outputs of the others are complete", n_failed,
+                     job->plan.n_items);
+}
+
+static enum status make_plan(struct job *job, struct error *error) {
+    const struct options *options = job->options;
+    struct plan_request request = {
+        .inputs = options->inputs,
+        .n_inputs = options->n_inputs,
+        .output = options->output,
+        .tsv = output_is_tsv(options),
+        .n_shards = 1,
+    };
+    if (options->n_inputs == 0 && isatty(STDIN_FILENO)) {
+        return error_set(error, STATUS_USAGE, "give an INPUT, or - to type titles");
+    }
+    enum status status = bad_limit_parse(options->max_bad, &job->limit, error);
+    if (status == STATUS_OK && options->shard != NULL) {
+        status = plan_parse_shard(options->shard, &request.shard, &request.n_shards, error);
+    }
+    return status == STATUS_OK ? plan_create(&request, &job->plan, error) : status;
+}
+
+enum status command_label(const struct options *options, struct error *error) {
+    struct job job = {.options = options};
+    const double begin = now_seconds();
+    stop_listen();
+    enum status status = make_plan(&job, error);
+    if (status == STATUS_OK) status = engine_open(options, &job.engine, error);
+    if (status == STATUS_OK) status = label_all(&job, error);
+    if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
+        report_summary(&job.totals, now_seconds() - begin, job.engine.n_threads, options->output);
+    }
+    provenance_finish(job.provenance);
+    engine_close(&job.engine);
+    plan_free(&job.plan);
+    return status;
+}

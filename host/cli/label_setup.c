@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/cli/label_setup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cuda/device.h"
+#include "host/cli/commands.h"
+#include "host/cli/report.h"
+
+enum { MAX_LENGTH_DEFAULT = 512 };
+
+enum status bad_limit_parse(const char *text, struct bad_limit *limit, struct error *error) {
+    char *end;
+    *limit = (struct bad_limit){0};
+    errno = 0;
+    double value = strtod(text, &end);
+    const bool is_number = *text >= '0' && *text <= '9' && errno == 0;
+    if (is_number && strcmp(end, "%") == 0 && value <= 100.0) {
+        limit->is_share = true;
+        limit->share = value / 100.0;
+        return STATUS_OK;
+    }
+    limit->number = strtoull(text, &end, 10);
+    if (is_number && *end == '\0' && errno == 0) return STATUS_OK;
+    return error_set(error, STATUS_USAGE, "--max-bad %s: give a number, or a share such as 0.5%%",
+                     text);
+}
+
+bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t records) {
+    return limit->is_share ? (double)bad > limit->share * (double)records : bad > limit->number;
+}
+
+static bool ends_in(const char *name, const char *suffix) {
+    const size_t len = strlen(name), n = strlen(suffix);
+    return len >= n && strcmp(name + len - n, suffix) == 0;
+}
+
+bool output_is_tsv(const struct options *options) {
+    if (options->output_format != OUTPUT_BY_NAME) return options->output_format == OUTPUT_TSV;
+    return options->output != NULL &&
+           (ends_in(options->output, ".tsv") || ends_in(options->output, ".tsv.gz"));
+}
+
+enum status choose_max_length(const struct options *options, const struct bert_config *config,
+                              int32_t *max_length, struct error *error) {
+    const int32_t most = config->max_positions;
+    const bool is_label = options->command == COMMAND_LABEL;
+    *max_length = options->max_length;
+    if (options->max_length < 0) {
+        *max_length = most < MAX_LENGTH_DEFAULT ? most : MAX_LENGTH_DEFAULT;
+    } else if (options->max_length == 1 || (is_label && options->max_length == 0)) {
+        return error_set(error, STATUS_USAGE,
+                         "--max-length %d leaves no room for [CLS] and [SEP]; give at least 2",
+                         options->max_length);
+    } else if (is_label && options->max_length > most) {
+        return error_set(error, STATUS_USAGE,
+                         "--max-length %d: this model has positions for %d tokens",
+                         options->max_length, (int)most);
+    }
+    return STATUS_OK;
+}
+
+static enum status choose_device(const struct options *options, struct engine *engine,
+                                 struct error *error) {
+    struct cuda_devices devices;
+    cuda_devices_find(&devices);
+    if (strncmp(options->device, "cuda", 4) == 0 &&
+        (options->device[4] == '\0' || options->device[4] == ':')) {
+        return error_set(error, STATUS_MODEL,
+                         "--device %s: this version computes on the CPU only (%s); leave the "
+                         "option out, or give --device cpu",
+                         options->device, devices.what);
+    }
+    const bool is_auto = strcmp(options->device, "auto") == 0;
+    if (!is_auto && strcmp(options->device, "cpu") != 0) {
+        return error_set(error, STATUS_USAGE, "--device %s: give auto, cpu, cuda or cuda:0,1",
+                         options->device);
+    }
+    engine->device = "cpu";
+    engine->precision = "fp32";
+    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
+        return error_set(error, STATUS_MODEL,
+                         "--precision %s: on the CPU this version computes in fp32 only",
+                         options_word("precision", options->precision));
+    }
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    engine->n_threads = options->threads > 0 ? options->threads : n > 0 ? (int)n : 1;
+    if (!options->quiet && is_auto) {
+        report_note("device: cpu, fp32, %d threads (%s)", engine->n_threads,
+                    devices.n_devices > 0 ? "this version does not use the GPU yet" : devices.what);
+    }
+    return STATUS_OK;
+}
+
+static enum status open_encoder(const struct options *options, struct engine *engine,
+                                struct error *error) {
+    const struct bert_config *config = &engine->model->config;
+    int32_t batch_tokens = options->batch_tokens;
+    if (batch_tokens == 0) {
+        batch_tokens = encoder_cpu_batch_tokens(config, engine->n_threads, engine->max_length);
+    } else if (batch_tokens < engine->max_length) {
+        return error_set(error, STATUS_USAGE,
+                         "--batch-tokens %d is less than one title may have (--max-length %d)",
+                         (int)batch_tokens, (int)engine->max_length);
+    }
+    const struct encoder_limits limits = {.batch_tokens = batch_tokens,
+                                          .n_threads = engine->n_threads};
+    if (options->verbose) {
+        report_note("batches of %d tokens", (int)batch_tokens);
+    }
+    return encoder_create_cpu(engine->model, &limits, &engine->encoder, error);
+}
+
+static enum status check_vocabulary(const struct options *options, const struct engine *engine,
+                                    struct error *error) {
+    const int32_t ids = tokenizer_vocab_size(engine->tokenizer);
+    const int32_t rows = engine->model->config.vocab_size;
+    if (ids == rows) return STATUS_OK;
+    return error_set(error, STATUS_MODEL,
+                     "%s: the vocabulary has %d entries, the model's word embeddings %d rows: they "
+                     "do not belong together; take all files from one checkpoint",
+                     options->model, (int)ids, (int)rows);
+}
+
+enum status engine_open(const struct options *options, struct engine *engine, struct error *error) {
+    *engine = (struct engine){0};
+    enum status status = choose_device(options, engine, error);
+    if (status == STATUS_OK) {
+        status = model_open(options->model, options->labels, &engine->model, error);
+    }
+    if (status == STATUS_OK) {
+        status = choose_max_length(options, &engine->model->config, &engine->max_length, error);
+    }
+    if (status == STATUS_OK) status = tokenizer_open(options->model, &engine->tokenizer, error);
+    if (status == STATUS_OK) status = check_vocabulary(options, engine, error);
+    if (status == STATUS_OK) status = open_encoder(options, engine, error);
+    if (status != STATUS_OK) {
+        engine_close(engine);
+    } else if (engine->model->label_source == LABELS_NUMBERED && !options->quiet) {
+        report_warning(
+            "%s names no labels: they are called LABEL_0 to LABEL_%d; --labels FILE "
+            "names them",
+            options->model, (int)engine->model->config.n_labels - 1);
+    }
+    return status;
+}
+
+void engine_close(struct engine *engine) {
+    encoder_destroy(engine->encoder);
+    tokenizer_close(engine->tokenizer);
+    model_close(engine->model);
+    *engine = (struct engine){0};
+}
+
+// A field as --id-field, --title-field and --passthrough name it, for this kind of input.
+static enum status make_field(const char *flag, const char *text, enum record_kind kind,
+                              struct field *field, struct error *error) {
+    *field = (struct field){.name = text};
+    if (kind != RECORD_TSV) return STATUS_OK;
+    char *end;
+    const long column = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || column < 1 || column > 100000) {
+        return error_set(error, STATUS_USAGE,
+                         "%s %s: fields of TSV input are column numbers, from 1", flag, text);
+    }
+    field->column = (int)column;
+    return STATUS_OK;
+}
+
+static enum status check_passthrough(const char *name, enum record_kind kind, struct error *error) {
+    static const char *const taken[] = {"", "id", "label", "score", "scores", "logits", "status"};
+    if (kind == RECORD_TEXT) {
+        return error_set(error, STATUS_USAGE,
+                         "--passthrough: text input has no fields; see --input-format");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        if (strcmp(name, taken[i]) == 0) {
+            return error_set(error, STATUS_USAGE,
+                             "--passthrough \"%s\": the name is taken by a column of the output",
+                             name);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status split_passthrough(const char *list, struct item_formats *formats,
+                                     struct error *error) {
+    formats->names = strdup(list);
+    if (formats->names == NULL) return error_set(error, STATUS_IO, "out of memory");
+    for (char *name = formats->names; name != NULL;) {
+        char *comma = strchr(name, ',');
+        if (comma != NULL) *comma = '\0';
+        struct record_format *record = &formats->record;
+        if (record->n_passthrough == PASSTHROUGH_MAX) {
+            return error_set(error, STATUS_USAGE, "--passthrough takes %d fields at most",
+                             (int)PASSTHROUGH_MAX);
+        }
+        enum status status = check_passthrough(name, record->kind, error);
+        if (status == STATUS_OK) {
+            status = make_field("--passthrough", name, record->kind,
+                                &formats->passthrough[record->n_passthrough++], error);
+        }
+        if (status != STATUS_OK) return status;
+        name = comma != NULL ? comma + 1 : NULL;
+    }
+    return STATUS_OK;
+}
+
+static void add_setting(struct buffer *buffer, const char *key, const char *value) {
+    buffer_add_format(buffer, "%s\"%s\": ", buffer->len > 1 ? ", " : "", key);
+    buffer_add_json_string(buffer, (struct span){value, strlen(value)});
+}
+
+// Two runs with equal settings, model and input give equal bytes.
+static enum status describe(const struct options *options, const struct engine *engine,
+                            struct item_formats *formats, struct error *error) {
+    static const char *const kinds[] = {"text", "tsv", "jsonl"};
+    struct buffer *out = &formats->settings;
+    const struct record_format *record = &formats->record;
+    buffer_add_text(out, "{");
+    add_setting(out, "device", engine->device);
+    add_setting(out, "precision", engine->precision);
+    add_setting(out, "input_format", kinds[record->kind]);
+    add_setting(out, "id_field", record->id.name);
+    add_setting(out, "title_field", record->title.name);
+    add_setting(out, "output_format", formats->row.kind == ROW_TSV ? "tsv" : "jsonl");
+    add_setting(out, "header", options->header ? "yes" : "no");
+    add_setting(out, "scores", options_word("scores", options->scores));
+    add_setting(out, "passthrough", options->passthrough != NULL ? options->passthrough : "");
+    buffer_add_format(out, ", \"max_length\": %d}", (int)engine->max_length);
+    buffer_add(out, "", 1);
+    return buffer_check(out, error);
+}
+
+enum status item_formats_make(const struct options *options, const struct engine *engine,
+                              const char *input, struct item_formats *formats,
+                              struct error *error) {
+    *formats = (struct item_formats){0};
+    struct record_format *record = &formats->record;
+    record->kind = options->input_format == INPUT_AUTO
+                       ? record_kind_of_name(input)
+                       : (enum record_kind)(options->input_format - INPUT_TEXT);
+    record->passthrough = formats->passthrough;
+    const bool tsv = record->kind == RECORD_TSV;
+    const char *id = options->id_field != NULL ? options->id_field : tsv ? "1" : "id";
+    const char *title = options->title_field != NULL ? options->title_field : tsv ? "2" : "title";
+    enum status status = make_field("--id-field", id, record->kind, &record->id, error);
+    if (status == STATUS_OK) {
+        status = make_field("--title-field", title, record->kind, &record->title, error);
+    }
+    if (status == STATUS_OK && options->passthrough != NULL) {
+        status = split_passthrough(options->passthrough, formats, error);
+    }
+    formats->row = (struct row_format){
+        .kind = output_is_tsv(options) ? ROW_TSV : ROW_JSONL,
+        .scores = (enum row_scores)options->scores,
+        .input = record,
+        .labels = engine->model->labels,
+        .n_labels = engine->model->config.n_labels,
+    };
+    if (status == STATUS_OK) status = describe(options, engine, formats, error);
+    if (status != STATUS_OK) item_formats_free(formats);
+    return status;
+}
+
+void item_formats_free(struct item_formats *formats) {
+    buffer_free(&formats->settings);
+    free(formats->names);
+    *formats = (struct item_formats){0};
+}

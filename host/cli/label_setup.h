@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What `wader label` makes ready before the first title: options turned into the stream's terms,
+// model, tokenizer and encoder that fit together. Private to label*.c.
+#ifndef WADER_HOST_CLI_LABEL_SETUP_H
+#define WADER_HOST_CLI_LABEL_SETUP_H
+
+#include "host/base/buffer.h"
+#include "host/cli/options.h"
+#include "host/encoder/encoder.h"
+#include "host/stream/pipeline.h"
+#include "tokenizer/tokenizer.h"
+#include "weights/model.h"
+
+enum { PASSTHROUGH_MAX = 64 };
+
+// How many bad records are too many: a share of all, or a number.
+struct bad_limit {
+    bool is_share;
+    double share;
+    uint64_t number;
+};
+
+struct engine {
+    struct model *model;
+    struct tokenizer *tokenizer;
+    struct encoder *encoder;
+    const char *device, *precision;  // what was chosen: "cpu", "fp32"
+    int n_threads;
+    int32_t max_length;
+};
+
+// How one input is to be read and its rows written.
+struct item_formats {
+    struct record_format record;
+    struct row_format row;
+    struct field passthrough[PASSTHROUGH_MAX];
+    char *names;             // the passed-through names, cut apart
+    struct buffer settings;  // all that changes rows, as a JSON object with a NUL behind it
+};
+
+enum status bad_limit_parse(const char *text, struct bad_limit *limit, struct error *error);
+bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t records);
+
+// Whether rows are TSV: by --output-format, else by the name of -o.
+bool output_is_tsv(const struct options *options);
+
+// Everything is loaded and checked against everything else; STATUS_MODEL names what does not fit.
+enum status engine_open(const struct options *options, struct engine *engine, struct error *error);
+void engine_close(struct engine *engine);
+
+enum status item_formats_make(const struct options *options, const struct engine *engine,
+                              const char *input, struct item_formats *formats, struct error *error);
+void item_formats_free(struct item_formats *formats);
+
+#endif

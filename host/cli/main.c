@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "host/cli/commands.h"
+#include "host/cli/report.h"
+
+// A daemon or cron job may start us with stdin, stdout or stderr closed. Then the next file opened
+// would take their place and messages would end up in it. The stand-ins fail as a closed one does.
+static bool fill_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1) continue;
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return false;
+    }
+    return true;
+}
+
+static enum status run(const struct options *options, struct error *error) {
+    switch (options->command) {
+        case COMMAND_LABEL:
+            return command_label(options, error);
+        case COMMAND_TOKENIZE:
+            return command_tokenize(options, error);
+        case COMMAND_HELP:
+            options_print_help(stdout, options->subject);
+            break;
+        case COMMAND_VERSION:
+            puts("wader " WADER_VERSION);
+            break;
+        case COMMAND_NONE:
+            break;
+    }
+    if (fflush(stdout) != 0) return error_set(error, STATUS_IO, "stdout: cannot be written");
+    return STATUS_OK;
+}
+
+int main(int argc, char **argv) {
+    struct options options;
+    struct error error = {.text = ""};
+    signal(SIGPIPE, SIG_IGN);  // a write to a closed pipe is an error like any other
+    if (!fill_standard_streams()) return STATUS_IO;
+    enum status status = options_parse(argc, argv, &options, &error);
+    if (status == STATUS_OK) status = run(&options, &error);
+    if (status != STATUS_OK && status != STATUS_PIPE) report_error(&error);
+    return (int)status;
+}

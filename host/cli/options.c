@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/cli/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { KIND_FLAG, KIND_TEXT, KIND_INT, KIND_WORD };
+
+enum { LABEL = 1, TOKENIZE = 2 };
+
+struct option {
+    const char *name;  // --name; WADER_NAME in the environment, - becoming _
+    char letter;       // -l, or 0
+    enum kind kind;
+    size_t offset;      // of its value in struct options: bool, const char *, int, int
+    unsigned commands;  // who takes it
+    int min;            // KIND_INT
+    const char *words;  // KIND_WORD: its values, parted by |
+    const char *value;  // what --help calls the value
+    const char *help;   // lines parted by \n
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option table[] = {
+    {"model", 'm', KIND_TEXT, AT(model), LABEL | TOKENIZE, 0, NULL, "DIR",
+     "Hugging Face model directory: config.json, weights, vocabulary (required)"},
+    {"output", 'o', KIND_TEXT, AT(output), LABEL, 0, NULL, "PATH",
+     "where rows go: a file, gzip if it ends in .gz, or - for stdout (default);\n"
+     "a directory with several inputs or an input directory"},
+    {"input-format", 0, KIND_WORD, AT(input_format), LABEL, 0, "auto|text|tsv|jsonl", "FORMAT",
+     "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
+    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL, 0, NULL, "FIELD",
+     "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
+    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL, 0, NULL, "FIELD",
+     "JSON key or /pointer (default title), or TSV column (default 2)"},
+    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL, 0, NULL, "A,B,...",
+     "input fields to copy into each row"},
+    {"output-format", 0, KIND_WORD, AT(output_format), LABEL, 0, "auto|jsonl|tsv", "FORMAT",
+     "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
+    {"header", 0, KIND_FLAG, AT(header), LABEL, 0, NULL, NULL,
+     "begin TSV output with column names"},
+    {"scores", 0, KIND_WORD, AT(scores), LABEL, 0, "top|all|logits", "WHICH",
+     "top (default): the label's probability; all: every label's too; logits: the raw\n"
+     "numbers too"},
+    {"labels", 0, KIND_TEXT, AT(labels), LABEL, 0, NULL, "FILE",
+     "label names, one a line, where the model has none"},
+    {"device", 0, KIND_TEXT, AT(device), LABEL, 0, NULL, "DEVICE",
+     "auto (default), cpu, cuda, cuda:0,1"},
+    {"precision", 0, KIND_WORD, AT(precision), LABEL, 0, "auto|fp32|bf16|fp16|fp8|int8", "TIER",
+     "auto (default): fp32 on a CPU; what the device cannot do is refused"},
+    {"max-length", 0, KIND_INT, AT(max_length), LABEL | TOKENIZE, 0, NULL, "N",
+     "most tokens of a title, [CLS] and [SEP] among them (default: 512, or the model's\n"
+     "limit if lower; tokenize: 0 for no limit)"},
+    {"batch-tokens", 0, KIND_INT, AT(batch_tokens), LABEL, 1, NULL, "N",
+     "tokens computed together; never changes a byte of output (default: chosen)"},
+    {"threads", 0, KIND_INT, AT(threads), LABEL, 1, NULL, "N",
+     "CPU threads; never changes a byte of output (default: all processors)"},
+    {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
+     "a record without a usable title: row (default) writes one with a null label and a\n"
+     "status; fail stops"},
+    {"max-bad", 0, KIND_TEXT, AT(max_bad), LABEL, 0, NULL, "N|P%",
+     "most bad records; beyond it the output is not committed (default 1%)"},
+    {"shard", 0, KIND_TEXT, AT(shard), LABEL, 0, NULL, "I/N",
+     "take the I-th share (from 0) of the inputs, whole files"},
+    {"force", 0, KIND_FLAG, AT(force), LABEL, 0, NULL, NULL,
+     "replace an output that wader has no record of"},
+    {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
+     "each input line is one title's bytes in hexadecimal"},
+    {"progress", 0, KIND_WORD, AT(progress), LABEL, 0, "auto|tty|plain|json|none", "MODE",
+     "auto (default): a line in place on a terminal, else one every 30 seconds"},
+    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL, 0, NULL, NULL,
+     "no notes and no summary, only errors"},
+    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL, 0, NULL, NULL,
+     "more notes: every bad record, what was chosen and why"},
+};
+
+static const struct {
+    const char *name;
+    unsigned commands;
+    const char *usage;
+    const char *summary;
+} commands[] = {
+    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] INPUT...",
+                       "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
+                       "stdin)."},
+    [COMMAND_TOKENIZE] =
+        {"tokenize", TOKENIZE, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
+         "Prints one line of token ids for each line of INPUT (stdin by default)."},
+    [COMMAND_HELP] = {"help", 0, "wader help [COMMAND]", "Prints this, or a command's options."},
+};
+
+static enum command command_named(const char *name) {
+    for (size_t i = COMMAND_LABEL; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(name, commands[i].name) == 0) return (enum command)i;
+    }
+    return COMMAND_NONE;
+}
+
+// The position of `word` among "a|b|c", or -1.
+static int word_index(const char *words, const char *word) {
+    const size_t len = strlen(word);
+    int i = 0;
+    for (const char *at = words; at != NULL; i++) {
+        const char *bar = strchr(at, '|');
+        const size_t n = bar != NULL ? (size_t)(bar - at) : strlen(at);
+        if (n == len && memcmp(at, word, n) == 0) return i;
+        at = bar != NULL ? bar + 1 : NULL;
+    }
+    return -1;
+}
+
+const char *options_word(const char *name, int value) {
+    static const char *const precisions[] = {"auto", "fp32", "bf16", "fp16", "fp8", "int8"};
+    static const char *const scores[] = {"top", "all", "logits"};
+    return strcmp(name, "precision") == 0 ? precisions[value] : scores[value];
+}
+
+static enum status set_int(const struct option *option, const char *text, int *out,
+                           const char *shown, struct error *error) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || errno != 0 || value < option->min || value > INT_MAX / 2) {
+        return error_set(error, STATUS_USAGE, "%s: \"%s\" is not a whole number of at least %d",
+                         shown, text, option->min);
+    }
+    *out = (int)value;
+    return STATUS_OK;
+}
+
+// `shown` is how the user gave the option, for messages.
+static enum status set(const struct option *option, const char *text, const char *shown,
+                       struct options *options, struct error *error) {
+    char *field = (char *)options + option->offset;
+    switch (option->kind) {
+        case KIND_FLAG:
+            *(bool *)(void *)field = strcmp(text, "0") != 0 && strcmp(text, "") != 0;
+            return STATUS_OK;
+        case KIND_TEXT:
+            *(const char **)(void *)field = text;
+            return STATUS_OK;
+        case KIND_INT:
+            return set_int(option, text, (int *)(void *)field, shown, error);
+        case KIND_WORD:
+            break;
+    }
+    int i = word_index(option->words, text);
+    if (i < 0) {
+        return error_set(error, STATUS_USAGE, "%s: \"%s\" is none of %s", shown, text,
+                         option->words);
+    }
+    *(int *)(void *)field = i;
+    return STATUS_OK;
+}
+
+static enum status read_environment(unsigned command, struct options *options,
+                                    struct error *error) {
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if ((table[i].commands & command) == 0) continue;
+        char name[64] = "WADER_";
+        size_t n = strlen(name);
+        for (const char *c = table[i].name; *c != '\0' && n + 1 < sizeof name; c++) {
+            name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        }
+        const char *text = getenv(name);
+        if (text == NULL) continue;
+        enum status status = set(&table[i], text, name, options, error);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+// The option that `argument` names: "--name", "--name=value" or "-l". `*value` is the text behind
+// the =, or NULL.
+static const struct option *find_option(const char *argument, unsigned command,
+                                        const char **value) {
+    *value = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct option *option = &table[i];
+        if ((option->commands & command) == 0) continue;
+        const size_t len = strlen(option->name);
+        if (argument[1] != '-') {
+            if (option->letter != 0 && argument[1] == option->letter) {
+                if (argument[2] != '\0') *value = argument + 2;
+                return option;
+            }
+        } else if (strncmp(argument + 2, option->name, len) == 0 &&
+                   (argument[2 + len] == '\0' || argument[2 + len] == '=')) {
+            if (argument[2 + len] == '=') *value = argument + 2 + len + 1;
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static enum status parse_option(char **argv, int argc, int *i, struct options *options,
+                                struct error *error) {
+    const char *name = commands[options->command].name;
+    const char *argument = argv[*i], *value;
+    const struct option *option =
+        find_option(argument, commands[options->command].commands, &value);
+    if (option == NULL || (option->kind == KIND_FLAG && value != NULL)) {
+        return error_set(error, STATUS_USAGE,
+                         "%s: no such option of `wader %s`; `wader help %s` lists them", argument,
+                         name, name);
+    }
+    if (option->kind == KIND_FLAG) return set(option, "1", argument, options, error);
+    if (value == NULL) {
+        if (*i + 1 >= argc) {
+            return error_set(error, STATUS_USAGE, "%s needs a value: %s %s", argument, argument,
+                             option->value);
+        }
+        value = argv[++*i];
+    }
+    return set(option, value, argument, options, error);
+}
+
+static enum status parse_command(int argc, char **argv, struct options *options,
+                                 struct error *error) {
+    if (argc < 2) {
+        return error_set(error, STATUS_USAGE, "give a command; `wader --help` lists them");
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        options->command = COMMAND_VERSION;
+    } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        options->command = COMMAND_HELP;
+    } else {
+        options->command = command_named(word);
+    }
+    if (options->command == COMMAND_NONE) {
+        return error_set(error, STATUS_USAGE, "%s: no such command; `wader --help` lists them",
+                         word);
+    }
+    if (options->command == COMMAND_HELP && argc > 2) {
+        options->subject = command_named(argv[2]);
+        if (options->subject == COMMAND_NONE) {
+            return error_set(error, STATUS_USAGE, "%s: no such command; `wader help` lists them",
+                             argv[2]);
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status options_parse(int argc, char **argv, struct options *options, struct error *error) {
+    *options = (struct options){.device = "auto", .max_length = -1, .max_bad = "1%"};
+    enum status status = parse_command(argc, argv, options, error);
+    if (status != STATUS_OK) return status;
+    const unsigned command = commands[options->command].commands;
+    if (command == 0 || options->command == COMMAND_VERSION) return STATUS_OK;
+    status = read_environment(command, options, error);
+    bool only_inputs = false;
+    options->inputs = argv;  // inputs are moved to the front as they come
+    for (int i = 2; status == STATUS_OK && i < argc; i++) {
+        if (only_inputs || argv[i][0] != '-' || argv[i][1] == '\0') {
+            options->inputs[options->n_inputs++] = argv[i];
+        } else if (strcmp(argv[i], "--") == 0) {
+            only_inputs = true;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            options->subject = options->command;
+            options->command = COMMAND_HELP;
+            return STATUS_OK;
+        } else {
+            status = parse_option(argv, argc, &i, options, error);
+        }
+    }
+    if (status == STATUS_OK && options->model == NULL) {
+        return error_set(error, STATUS_USAGE, "--model DIR is required; `wader help %s` tells more",
+                         commands[options->command].name);
+    }
+    return status;
+}
+
+static void print_option(FILE *file, const struct option *option) {
+    char head[64];
+    char letter[8] = "    ";
+    if (option->letter != 0) snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(head, sizeof head, "  %s--%s %s", letter, option->name,
+             option->value != NULL ? option->value : "");
+    fprintf(file, "%s\n", head);
+    for (const char *line = option->help; line != NULL;) {
+        const char *end = strchr(line, '\n');
+        fprintf(file, "          %.*s\n", (int)(end != NULL ? end - line : (long)strlen(line)),
+                line);
+        line = end != NULL ? end + 1 : NULL;
+    }
+    if (option->words != NULL) fprintf(file, "          one of: %s\n", option->words);
+}
+
+void options_print_help(FILE *file, enum command command) {
+    if (command == COMMAND_NONE) {
+        fputs("wader: labels a whole catalog of content titles with a BERT classifier\n\n", file);
+        for (size_t i = COMMAND_LABEL; i < ARRAY_LEN(commands); i++) {
+            fprintf(file, "  %s\n      %s\n", commands[i].usage, commands[i].summary);
+        }
+        fputs("  wader --version\n      Prints the version.\n", file);
+    } else {
+        fprintf(file, "%s\n\n%s\n\nOptions (each also as WADER_NAME in the environment):\n",
+                commands[command].usage, commands[command].summary);
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+            if ((table[i].commands & commands[command].commands) != 0) {
+                print_option(file, &table[i]);
+            }
+        }
+    }
+    fputs(
+        "\nExit codes: 0 done; 1 too many bad records; 2 usage; 3 bad input; 4 output or system;\n"
+        "5 output in use by another run; 6 model or device; 75 stopped, run again; 141 stdout "
+        "closed.\n",
+        file);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line. Every option is defined once, in the table in options.c: parsing, its WADER_...
+// environment twin and `--help` all come from there.
+#ifndef WADER_HOST_CLI_OPTIONS_H
+#define WADER_HOST_CLI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "host/base/base.h"
+
+enum command {
+    COMMAND_NONE,
+    COMMAND_LABEL,
+    COMMAND_TOKENIZE,
+    COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
+    COMMAND_VERSION,
+};
+
+// Values of the options with a fixed set of words, in the table's order.
+enum input_format { INPUT_AUTO, INPUT_TEXT, INPUT_TSV, INPUT_JSONL };
+enum output_format { OUTPUT_BY_NAME, OUTPUT_JSONL, OUTPUT_TSV };
+enum precision {
+    PRECISION_AUTO,
+    PRECISION_FP32,
+    PRECISION_BF16,
+    PRECISION_FP16,
+    PRECISION_FP8,
+    PRECISION_INT8,
+};
+enum on_bad { ON_BAD_ROW, ON_BAD_FAIL };
+enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
+
+// Every value as the user gave it, or its default; strings are the user's own, or static.
+struct options {
+    enum command command, subject;
+    const char *model, *output, *labels;
+    int input_format, output_format, scores, precision, on_bad, progress;
+    const char *id_field, *title_field, *passthrough;
+    const char *device;
+    const char *max_bad;
+    const char *shard;
+    int max_length;    // -1: not given
+    int batch_tokens;  // 0: chosen
+    int threads;       // 0: chosen
+    bool header, force, hex, quiet, verbose;
+    char **inputs;  // [n_inputs], the rest of the command line
+    int n_inputs;
+};
+
+// STATUS_USAGE with what is wrong and where to look for help.
+enum status options_parse(int argc, char **argv, struct options *options, struct error *error);
+
+// The overview for COMMAND_NONE.
+void options_print_help(FILE *file, enum command command);
+
+// The word for value `value` of the option `name` that takes words ("fp32").
+const char *options_word(const char *name, int value);
+
+#endif

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/cli/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+// One write for a whole line: lines of several processes do not mix.
+static void say(const char *prefix, const char *format, va_list args) {
+    char line[2048];
+    // On a terminal the line may begin where a progress line stands.
+    const char *clear = isatty(STDERR_FILENO) ? "\r\033[K" : "";
+    int n = snprintf(line, sizeof line, "%swader: %s", clear, prefix);
+    int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+    size_t len = (size_t)n + (m > 0 ? (size_t)m : 0);
+    if (len > sizeof line - 2) len = sizeof line - 2;
+    line[len] = '\n';
+    fwrite(line, 1, len + 1, stderr);
+}
+
+void report_note(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say("", format, args);
+    va_end(args);
+}
+
+void report_warning(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say("warning: ", format, args);
+    va_end(args);
+}
+
+void report_error(const struct error *error) {
+    report_note("error: %s", error->text);
+}
+
+const char *with_commas(uint64_t n, char text[32]) {
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    char *at = text;
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0) *at++ = ',';
+        *at++ = digits[i];
+    }
+    *at = '\0';
+    return text;
+}
+
+void progress_start(struct progress *progress, enum progress_mode mode) {
+    if (mode == PROGRESS_AUTO) mode = isatty(STDERR_FILENO) ? PROGRESS_TTY : PROGRESS_PLAIN;
+    const double now = now_seconds();
+    *progress = (struct progress){.mode = mode, .started = now, .shown = now};
+}
+
+// "43 %, 0:12:09 to go", from the share of the file's bytes behind the last row.
+static void describe_rest(char *text, size_t cap, double share, double elapsed) {
+    text[0] = '\0';
+    if (!(share > 0.0)) return;
+    const unsigned long rest = (unsigned long)(elapsed * (1.0 - share) / share + 0.5);
+    snprintf(text, cap, ", %.0f %%, %lu:%02lu:%02lu to go", 100.0 * share, rest / 3600,
+             rest / 60 % 60, rest % 60);
+}
+
+static void show_json(const char *name, const struct totals *totals, double elapsed, double share) {
+    struct buffer line = {0};
+    buffer_add_text(&line, "{\"progress\":");
+    buffer_add_json_string(&line, (struct span){name, strlen(name)});
+    buffer_add_format(&line, ",\"titles\":%llu,\"seconds\":%.1f,\"share\":%.4f}\n",
+                      (unsigned long long)totals->records, elapsed, share);
+    if (!line.failed) fwrite(line.bytes, 1, line.len, stderr);
+    buffer_free(&line);
+}
+
+void progress_show(struct progress *progress, const char *name, const struct totals *totals,
+                   uint64_t total_nbytes) {
+    const double now = now_seconds(), elapsed = now - progress->started;
+    const double every = progress->mode == PROGRESS_TTY ? 0.5 : 30.0;
+    if (progress->mode == PROGRESS_NONE || now - progress->shown < every) return;
+    progress->shown = now;
+    const double share =
+        total_nbytes > 0 ? (double)totals->consumed_nbytes / (double)total_nbytes : 0.0;
+    if (progress->mode == PROGRESS_JSON) {
+        show_json(name, totals, elapsed, share);
+        return;
+    }
+    char count[32], rate[32], rest[64];
+    describe_rest(rest, sizeof rest, share, elapsed);
+    with_commas(totals->records, count);
+    with_commas((uint64_t)((double)totals->records / elapsed + 0.5), rate);
+    if (progress->mode == PROGRESS_TTY) {
+        fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", name, count, rate, rest);
+    } else {
+        report_note("%s: %s titles, %s titles/s%s", name, count, rate, rest);
+    }
+}
+
+void report_summary(const struct totals *totals, double seconds, int n_threads, const char *where) {
+    const uint64_t bad = totals_bad(totals);
+    const struct stage_seconds *stage = &totals->seconds;
+    char count[32], rate[32], tokens[32], truncated[32], bad_rows[32];
+    report_note(
+        "%s titles labelled in %.1f s (%s titles/s), %s tokens, %s truncated, %s bad rows%s%s",
+        with_commas(totals->records - bad, count), seconds,
+        with_commas((uint64_t)((double)(totals->records - bad) / seconds + 0.5), rate),
+        with_commas(totals->tokens, tokens),
+        with_commas(totals->by_status[RECORD_TRUNCATED], truncated), with_commas(bad, bad_rows),
+        where != NULL ? ", in " : "", where != NULL ? where : "");
+    report_note(
+        "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %d threads, "
+        "write %.2f s",
+        stage->read, stage->tokenize, stage->encode, n_threads, stage->write);
+    if (totals->ill_formed_utf8 > 0) {
+        report_note("%s titles held ill-formed UTF-8; those bytes were read as U+FFFD",
+                    with_commas(totals->ill_formed_utf8, count));
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `wader tokenize`: a line of ids for each line of input. One thread, one title at a time: it is
+// for looking and for comparing, not for throughput.
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/buffer.h"
+#include "host/cli/commands.h"
+#include "host/cli/report.h"
+#include "host/stream/chunk.h"
+#include "host/stream/output.h"
+#include "tokenizer/tokenizer.h"
+#include "weights/model.h"
+
+struct job {
+    const struct options *options;
+    const struct tokenizer *tokenizer;
+    struct input *input;
+    struct output *output;
+    struct line_reader *reader;
+    struct chunk *chunk;
+    int32_t max_length;
+    int32_t *ids;  // [RECORD_NBYTES_MAX + 2]
+    char *title;   // [RECORD_NBYTES_MAX]
+    struct buffer text;
+};
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+static enum status decode_hex(const struct job *job, const struct record *record, uint64_t number,
+                              struct span *title, struct error *error) {
+    const struct span line = record->line;
+    for (size_t i = 0; i < line.len; i++) {
+        if (hex_digit(line.ptr[i]) < 0 || line.len % 2 != 0) {
+            return error_set(error, STATUS_INPUT,
+                             "%s: record %llu at byte %llu: not hexadecimal (pairs of 0-9a-f, "
+                             "nothing else)",
+                             input_name(job->input), (unsigned long long)number,
+                             (unsigned long long)record->offset);
+        }
+    }
+    for (size_t i = 0; i < line.len; i += 2) {
+        job->title[i / 2] = (char)(hex_digit(line.ptr[i]) * 16 + hex_digit(line.ptr[i + 1]));
+    }
+    *title = (struct span){job->title, line.len / 2};
+    return STATUS_OK;
+}
+
+static void add_number(struct buffer *text, int32_t n) {
+    char digits[12];
+    int len = 0;
+    do {
+        digits[len++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    char *at = buffer_reserve(text, (size_t)len);
+    if (at == NULL) return;
+    for (int i = 0; i < len; i++) at[i] = digits[len - 1 - i];
+    text->len += (size_t)len;
+}
+
+static enum status tokenize_record(struct job *job, const struct record *record, uint64_t number,
+                                   struct error *error) {
+    struct span title = record->line;
+    if (record->status == RECORD_TOO_LONG) {
+        return error_set(error, STATUS_INPUT, "%s: record %llu at byte %llu: longer than %d bytes",
+                         input_name(job->input), (unsigned long long)number,
+                         (unsigned long long)record->offset, (int)RECORD_NBYTES_MAX);
+    }
+    if (job->options->hex) {
+        enum status status = decode_hex(job, record, number, &title, error);
+        if (status != STATUS_OK) return status;
+    }
+    struct encoding encoding = tokenizer_encode(job->tokenizer, title, job->max_length, job->ids);
+    for (int32_t i = 0; i < encoding.n_ids; i++) {
+        if (i > 0) buffer_add(&job->text, " ", 1);
+        add_number(&job->text, job->ids[i]);
+    }
+    buffer_add(&job->text, "\n", 1);
+    return STATUS_OK;
+}
+
+static enum status tokenize_all(struct job *job, struct error *error) {
+    struct chunk *chunk = job->chunk;
+    do {
+        enum status status = line_reader_fill(job->reader, 20, chunk, error);
+        for (size_t i = 0; status == STATUS_OK && i < chunk->n_records; i++) {
+            status = tokenize_record(job, &chunk->records[i], chunk->first_record + i, error);
+        }
+        if (status == STATUS_OK) status = buffer_check(&job->text, error);
+        if (status == STATUS_OK) {
+            status = output_write(job->output, job->text.bytes, job->text.len, error);
+        }
+        if (status == STATUS_OK && chunk->flush) status = output_flush(job->output, error);
+        if (status != STATUS_OK) return status;
+        buffer_clear(&job->text);
+    } while (!chunk->last);
+    return output_commit(job->output, error);
+}
+
+static enum status run(struct job *job, struct error *error) {
+    const struct options *options = job->options;
+    void *memory;
+    enum status status =
+        alloc_array(&memory, RECORD_NBYTES_MAX + 2, sizeof *job->ids, "token ids", error);
+    if (status != STATUS_OK) return status;
+    job->ids = memory;
+    status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
+    if (status != STATUS_OK) return status;
+    job->title = memory;
+    status = input_open(options->n_inputs == 1 ? options->inputs[0] : "-", &job->input, error);
+    if (status == STATUS_OK) status = line_reader_create(job->input, &job->reader, error);
+    if (status == STATUS_OK) status = chunk_create(&job->chunk, error);
+    if (status == STATUS_OK) status = output_open("-", &job->output, error);
+    return status == STATUS_OK ? tokenize_all(job, error) : status;
+}
+
+enum status command_tokenize(const struct options *options, struct error *error) {
+    if (options->n_inputs > 1) {
+        return error_set(error, STATUS_USAGE, "tokenize takes one input at most, not %d",
+                         options->n_inputs);
+    }
+    struct bert_config config;
+    struct tokenizer *tokenizer = NULL;
+    struct job job = {.options = options};
+    enum status status = model_read_config(options->model, &config, error);
+    if (status == STATUS_OK) {
+        status = choose_max_length(options, &config, &job.max_length, error);
+    }
+    if (status == STATUS_OK) status = tokenizer_open(options->model, &tokenizer, error);
+    job.tokenizer = tokenizer;
+    if (status == STATUS_OK) status = run(&job, error);
+    buffer_free(&job.text);
+    output_close(job.output);
+    chunk_destroy(job.chunk);
+    line_reader_destroy(job.reader);
+    input_close(job.input);
+    free(job.title);
+    free(job.ids);
+    tokenizer_close(tokenizer);
+    return status;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/encoder/encoder.h"
+
+#include <assert.h>
+
+struct encoder_slot *encoder_slot(struct encoder *encoder, int32_t i) {
+    assert(i >= 0 && i < encoder->n_slots);
+    return encoder->ops->slot(encoder, i);
+}
+
+void encoder_submit(struct encoder *encoder, int32_t i) {
+    const struct encoder_slot *slot = encoder_slot(encoder, i);
+    assert(slot->n_titles >= 0 && slot->n_titles <= encoder->titles_cap);
+    assert(slot->cu_seqlens[0] == 0);
+    for (int32_t t = 0; t < slot->n_titles; t++) {
+        int32_t n_tokens = slot->cu_seqlens[t + 1] - slot->cu_seqlens[t];
+        assert(n_tokens >= 1 && n_tokens <= encoder->max_length);
+    }
+    assert(slot->cu_seqlens[slot->n_titles] <= encoder->batch_tokens);
+    encoder->ops->submit(encoder, i);
+}
+
+enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error) {
+    assert(i >= 0 && i < encoder->n_slots);
+    return encoder->ops->wait(encoder, i, error);
+}
+
+void encoder_destroy(struct encoder *encoder) {
+    if (encoder != NULL) encoder->ops->destroy(encoder);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam between the stream and whatever computes: packed token ids in, logits out. Pure C; the
+// stream does not know what is behind it, and what is behind it does not know titles, files or
+// gzip.
+//
+// Letters, here and in every implementation (weights/model.h has those of the weights):
+//   T token rows of a batch, fixed for the life of an encoder    N titles of a batch    K classes
+//
+// A batch is packed, not padded: title i is token_ids[cu_seqlens[i] .. cu_seqlens[i+1]), one title
+// after the other. The row count handed to the matrix products never changes, so a title's logits
+// are the same bits whatever its neighbours, the batch size, the slot and the number of threads.
+//
+// Slots are the only queue and the only back-pressure. One goes round:
+//   free -- fill its batch --> encoder_submit --> encoder_wait --> read its logits --> free
+// Thread rule: a slot belongs to one thread at a time; different slots may be filled, submitted and
+// waited for by different threads at the same time.
+#ifndef WADER_HOST_ENCODER_ENCODER_H
+#define WADER_HOST_ENCODER_ENCODER_H
+
+#include "host/base/base.h"
+#include "weights/model.h"
+
+struct encoder_limits {
+    int32_t batch_tokens;  // most tokens in one batch, at least the longest title
+    int32_t n_threads;     // worker threads of a CPU encoder
+    int32_t n_slots;       // batches in flight, at least 1; 0 lets the encoder choose
+};
+
+// The arrays belong to the encoder and live as long as it does. Whoever holds the slot writes
+// token_ids, cu_seqlens (n_titles + 1 entries, from 0, rising by at least 1) and n_titles before
+// submitting, and reads logits after waiting.
+struct encoder_slot {
+    int32_t *token_ids;   // [batch_tokens], each in [0, vocab_size)
+    int32_t *cu_seqlens;  // [titles_cap + 1]
+    float *logits;        // [titles_cap, K]
+    int32_t n_titles;     // 0 is legal: nothing is computed
+    double seconds;       // that computing it took; set by encoder_wait
+};
+
+struct encoder {
+    const struct encoder_ops *ops;
+    int32_t n_slots;
+    int32_t batch_tokens;  // T: token rows of a batch, at most
+    int32_t titles_cap;    // N: titles of a batch, at most
+    int32_t n_labels;      // K
+    int32_t max_length;    // tokens of one title, at most
+};
+
+// What an implementation provides. The wrappers below check the batch and call these.
+struct encoder_ops {
+    struct encoder_slot *(*slot)(struct encoder *encoder, int32_t i);
+    void (*submit)(struct encoder *encoder, int32_t i);
+    enum status (*wait)(struct encoder *encoder, int32_t i, struct error *error);
+    void (*destroy)(struct encoder *encoder);
+};
+
+// The fp32 encoder on the CPU. `model` must outlive it. STATUS_IO when memory does not suffice;
+// STATUS_USAGE, naming the most that fits, when `batch_tokens` asks for more than there is;
+// STATUS_MODEL when the processor or the library cannot do it. `*out` is NULL on failure.
+enum status encoder_create_cpu(const struct model *model, const struct encoder_limits *limits,
+                               struct encoder **out, struct error *error);
+
+// A batch size for this model and thread count that keeps the working memory small and the products
+// efficient.
+int32_t encoder_cpu_batch_tokens(const struct bert_config *config, int32_t n_threads,
+                                 int32_t max_length);
+
+struct encoder_slot *encoder_slot(struct encoder *encoder, int32_t i);
+
+// Hands slot i's batch over; returns at once. A malformed batch is a programmer's error (assert).
+void encoder_submit(struct encoder *encoder, int32_t i);
+
+// Waits until the logits of slot i are there. STATUS_MODEL when the device failed.
+enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error);
+
+// No slot may be in flight. NULL is fine.
+void encoder_destroy(struct encoder *encoder);
+
+#endif

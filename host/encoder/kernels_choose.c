@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/encoder/kernels.h"
+
+extern const struct kernels kernels_base;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avx512;
+#endif
+
+int kernels_list(const struct kernels *sets[3]) {
+    int n = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+        sets[n++] = &kernels_avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        sets[n++] = &kernels_avx2;
+    }
+#endif
+    sets[n++] = &kernels_base;
+    return n;
+}
+
+const struct kernels *kernels_choose(void) {
+    const struct kernels *sets[3];
+    kernels_list(sets);
+    return sets[0];
+}
+
+size_t attention_scratch_len(int32_t n_keys, int32_t head_size) {
+    size_t width = ((size_t)n_keys + 15) / 16 * 16;
+    return width * ((size_t)head_size + 1);
+}

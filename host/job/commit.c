@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/job/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/base/buffer.h"
+#include "host/base/json.h"
+
+enum { RECORD_SCHEMA = 1, RECORD_FILE_NBYTES_MAX = 1 << 20 };
+
+// A new string: the output's directory, a prefix and a suffix around its base name.
+static char *beside(const char *output, const char *prefix, const char *suffix) {
+    const char *slash = strrchr(output, '/');
+    const char *base = slash != NULL ? slash + 1 : output;
+    const size_t cap = strlen(output) + strlen(prefix) + strlen(suffix) + 1;
+    char *path = malloc(cap);
+    if (path != NULL) {
+        snprintf(path, cap, "%.*s%s%s%s", (int)(base - output), output, prefix, base, suffix);
+    }
+    return path;
+}
+
+static enum status lock_failed(struct commit_lock *lock, const char *output, int reason,
+                               struct error *error) {
+    if (lock->fd >= 0) close(lock->fd);
+    free(lock->path);
+    *lock = (struct commit_lock){.fd = -1};
+    if (reason == EWOULDBLOCK) {
+        return error_set(error, STATUS_LOCKED,
+                         "%s: another run is writing it; wait for that run, or stop it", output);
+    }
+    return error_set(error, STATUS_IO, "%s: cannot be written: %s", output, strerror(reason));
+}
+
+enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error) {
+    *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
+    if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    for (;;) {
+        lock->was_left = access(lock->path, F_OK) == 0;
+        lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (lock->fd < 0) return lock_failed(lock, output, errno, error);
+        if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) return lock_failed(lock, output, errno, error);
+        // The run before may have removed the file between our open and our lock: then another file
+        // has, or will have, the name, and this lock would protect nothing.
+        struct stat ours, named;
+        if (fstat(lock->fd, &ours) == 0 && stat(lock->path, &named) == 0 &&
+            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
+            return STATUS_OK;
+        }
+        close(lock->fd);
+    }
+}
+
+void commit_lock_release(struct commit_lock *lock) {
+    if (lock->path == NULL) return;
+    unlink(lock->path);
+    close(lock->fd);
+    free(lock->path);
+    *lock = (struct commit_lock){.fd = -1};
+}
+
+// ---- looking at a record
+
+static bool same_text(struct json_value object, const char *key, const char *text) {
+    struct json_value value;
+    return json_member(object, key, &value) && value.type == JSON_STRING &&
+           json_string_equal(value, text);
+}
+
+static bool same_number(struct json_value object, const char *key, int64_t number) {
+    struct json_value value;
+    int64_t found;
+    return json_member(object, key, &value) && json_int64(value, &found) && found == number;
+}
+
+static int64_t mtime_ns(const struct stat *info) {
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
+}
+
+static bool same_input(struct json_value record, const char *input) {
+    struct json_value recorded;
+    struct stat info;
+    char sha256[SHA256_HEX_LEN + 1];
+    if (!json_member(record, "input", &recorded) || stat(input, &info) != 0 ||
+        !same_number(recorded, "nbytes", (int64_t)info.st_size)) {
+        return false;
+    }
+    if (same_number(recorded, "mtime_ns", mtime_ns(&info))) return true;
+    return sha256_file(input, sha256, NULL) == STATUS_OK && same_text(recorded, "sha256", sha256);
+}
+
+static bool same_provenance(struct json_value record, const struct provenance *provenance) {
+    struct json_value model, settings;
+    return json_member(record, "model", &model) &&
+           same_text(model, "sha256", provenance->model_sha256) &&
+           same_text(model, "tokenizer_sha256", provenance->tokenizer_sha256) &&
+           json_member(record, "settings", &settings) &&
+           span_equal(settings.raw, provenance->settings);
+}
+
+static bool is_whole(struct json_value record, const struct stat *output) {
+    struct json_value recorded;
+    return same_number(record, "schema", RECORD_SCHEMA) &&
+           json_member(record, "output", &recorded) &&
+           same_number(recorded, "file_nbytes", (int64_t)output->st_size);
+}
+
+// Reads the record into `text`; no record, or none that is one, leaves it empty.
+static struct json_value read_record(const char *path, struct buffer *text) {
+    struct json_value record = {.type = JSON_NULL};
+    struct json_fault fault;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return record;
+    char *at = buffer_reserve(text, RECORD_FILE_NBYTES_MAX);
+    if (at != NULL) text->len = fread(at, 1, RECORD_FILE_NBYTES_MAX, file);
+    fclose(file);
+    if (text->len > 0 && json_parse((struct span){text->bytes, text->len}, &record, &fault)) {
+        return record;
+    }
+    return (struct json_value){.type = JSON_NULL};
+}
+
+enum status commit_look(const char *output, const char *input, const struct provenance *provenance,
+                        const struct commit_lock *lock, enum commit_state *state,
+                        struct error *error) {
+    *state = COMMIT_ABSENT;
+    struct stat info;
+    if (stat(output, &info) != 0) return STATUS_OK;
+    char *path = beside(output, "", ".meta.json");
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    struct buffer text = {0};
+    struct json_value record = read_record(path, &text);
+    if (record.type != JSON_OBJECT) {
+        *state = lock->was_left ? COMMIT_ABSENT : COMMIT_STRANGE;
+    } else if (is_whole(record, &info) && same_provenance(record, provenance) &&
+               same_input(record, input)) {
+        *state = COMMIT_DONE;
+    } else {
+        *state = COMMIT_OTHER;
+    }
+    buffer_free(&text);
+    free(path);
+    return STATUS_OK;
+}
+
+enum status commit_forget(const char *output, struct error *error) {
+    char *path = beside(output, "", ".meta.json");
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    enum status status = STATUS_OK;
+    if (unlink(path) != 0 && errno != ENOENT) {
+        status = error_set(error, STATUS_IO, "%s: removing it: %s", path, strerror(errno));
+    }
+    free(path);
+    return status;
+}
+
+// ---- writing one
+
+static void add_time(struct buffer *buffer, time_t when) {
+    struct tm utc;
+    char text[32];
+    gmtime_r(&when, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    buffer_add_format(buffer, "\"%s\"", text);
+}
+
+static void add_rows(struct buffer *buffer, const struct totals *totals) {
+    const unsigned long long bad = totals_bad(totals);
+    buffer_add_format(buffer,
+                      "  \"rows\": {\"in\": %llu, \"out\": %llu, \"labelled\": %llu, "
+                      "\"truncated\": %llu, \"ill_formed_utf8\": %llu, \"bad\": %llu",
+                      (unsigned long long)totals->records, (unsigned long long)totals->records,
+                      (unsigned long long)totals->records - bad,
+                      (unsigned long long)totals->by_status[RECORD_TRUNCATED],
+                      (unsigned long long)totals->ill_formed_utf8, bad);
+    for (int s = 0; s < RECORD_STATUS_COUNT; s++) {
+        if (!record_is_bad((enum record_status)s) || totals->by_status[s] == 0) continue;
+        buffer_add_format(buffer, ", \"%s\": %llu", record_status_name((enum record_status)s),
+                          (unsigned long long)totals->by_status[s]);
+    }
+    buffer_add_format(buffer, "},\n  \"tokens\": %llu,\n", (unsigned long long)totals->tokens);
+}
+
+static void add_name(struct buffer *buffer, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+    buffer_add_json_string(buffer, (struct span){base, strlen(base)});
+}
+
+static void add_record(struct buffer *buffer, const struct commit_facts *facts,
+                       const struct provenance *provenance, const struct stat *in,
+                       const struct stat *out) {
+    const time_t end = time(NULL);
+    buffer_add_format(buffer, "{\n  \"schema\": %d,\n  \"wader\": \"%s\",\n", RECORD_SCHEMA,
+                      WADER_VERSION);
+    buffer_add_text(buffer, "  \"input\": {\"name\": ");
+    add_name(buffer, facts->input_path);
+    buffer_add_format(buffer, ", \"nbytes\": %llu, \"mtime_ns\": %lld, \"sha256\": \"%s\"},\n",
+                      (unsigned long long)input_consumed_nbytes(facts->input),
+                      (long long)mtime_ns(in), input_sha256(facts->input));
+    buffer_add_text(buffer, "  \"output\": {\"name\": ");
+    add_name(buffer, facts->output_path);
+    buffer_add_format(buffer, ", \"file_nbytes\": %lld, \"nbytes\": %llu, \"sha256\": \"%s\"},\n",
+                      (long long)out->st_size, (unsigned long long)output_nbytes(facts->output),
+                      output_sha256(facts->output));
+    buffer_add_format(buffer,
+                      "  \"model\": {\"weights\": \"%s\", \"sha256\": \"%s\", "
+                      "\"tokenizer_sha256\": \"%s\"},\n  \"settings\": %s,\n",
+                      provenance->weights_name, provenance->model_sha256,
+                      provenance->tokenizer_sha256, provenance->settings);
+    add_rows(buffer, facts->totals);
+    buffer_add_text(buffer, "  \"started\": ");
+    add_time(buffer, end - (time_t)facts->seconds);
+    buffer_add_text(buffer, ",\n  \"finished\": ");
+    add_time(buffer, end);
+    buffer_add_format(buffer, ",\n  \"seconds\": %.3f\n}\n", facts->seconds);
+}
+
+enum status commit_record(const struct commit_facts *facts, const struct provenance *provenance,
+                          struct error *error) {
+    struct stat in = {0}, out;
+    if (stat(facts->output_path, &out) != 0) {
+        return error_set(error, STATUS_IO, "%s: %s", facts->output_path, strerror(errno));
+    }
+    if (strcmp(facts->input_path, "-") != 0 && stat(facts->input_path, &in) != 0) {
+        in = (struct stat){0};  // gone since it was read: its hash still tells what it was
+    }
+    char *path = beside(facts->output_path, "", ".meta.json");
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    struct buffer text = {0};
+    add_record(&text, facts, provenance, &in, &out);
+    enum status status = buffer_check(&text, error);
+    if (status == STATUS_OK) status = output_write_file(path, text.bytes, text.len, error);
+    buffer_free(&text);
+    free(path);
+    return status;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which model made these labels: hashes of its files, computed on a thread of their own while the
+// job already runs.
+#ifndef WADER_HOST_JOB_PROVENANCE_H
+#define WADER_HOST_JOB_PROVENANCE_H
+
+#include "host/job/commit.h"
+#include "weights/model.h"
+
+struct provenance_task;
+
+// `model` and `dir` must live until the task is finished.
+enum status provenance_start(const struct model *model, const char *dir,
+                             struct provenance_task **out, struct error *error);
+
+// Waits for the hashes. `settings` of the result is the caller's to fill in.
+enum status provenance_wait(struct provenance_task *task, struct provenance *out,
+                            struct error *error);
+void provenance_finish(struct provenance_task *task);  // NULL is fine
+
+#endif

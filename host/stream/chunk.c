@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/stream/chunk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *record_status_name(enum record_status status) {
+    static const char *const names[RECORD_STATUS_COUNT] = {
+        [RECORD_OK] = "",
+        [RECORD_TRUNCATED] = "truncated",
+        [RECORD_BAD_JSON] = "bad_json",
+        [RECORD_BLANK] = "blank_line",
+        [RECORD_NO_ID] = "missing_id",
+        [RECORD_NO_TITLE] = "missing_title",
+        [RECORD_TITLE_TYPE] = "title_not_a_string",
+        [RECORD_TOO_LONG] = "record_too_long",
+        [RECORD_NONFINITE] = "nonfinite_logits",
+    };
+    return names[status];
+}
+
+enum status chunk_create(struct chunk **out, struct error *error) {
+    const size_t bytes_cap = CHUNK_NBYTES + RECORD_NBYTES_MAX;
+    const size_t tokens_cap = bytes_cap + 2 * (size_t)CHUNK_RECORDS;
+    void *memory;
+    *out = NULL;
+    enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a chunk", error);
+    if (status != STATUS_OK) return status;
+    struct chunk *chunk = memory;
+    // The two big arrays are sized for the worst chunk; pages that no chunk touches cost nothing.
+    status = alloc_array(&memory, CHUNK_RECORDS, sizeof *chunk->records, "records", error);
+    if (status == STATUS_OK) {
+        chunk->records = memory;
+        status = alloc_array(&memory, bytes_cap, 1, "lines", error);
+    }
+    if (status == STATUS_OK) {
+        chunk->bytes = memory;
+        status = alloc_array(&memory, tokens_cap, sizeof(int32_t), "token ids", error);
+    }
+    if (status != STATUS_OK) {
+        chunk_destroy(chunk);
+        return status;
+    }
+    chunk->token_ids = memory;
+    *out = chunk;
+    return STATUS_OK;
+}
+
+void chunk_destroy(struct chunk *chunk) {
+    if (chunk == NULL) return;
+    free(chunk->records);
+    free(chunk->bytes);
+    free(chunk->token_ids);
+    free(chunk);
+}
+
+enum { RAW_NBYTES = 64 * 1024 };
+
+struct line_reader {
+    struct input *input;
+    uint64_t n_records;  // handed out so far
+    uint64_t offset;     // of raw[at], in plain bytes
+    bool ended;
+    bool flushed;    // the last chunk was cut short, and nothing was read since
+    size_t at, end;  // the unread part of raw
+    char raw[RAW_NBYTES];
+};
+
+enum status line_reader_create(struct input *input, struct line_reader **out, struct error *error) {
+    void *memory;
+    *out = NULL;
+    enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a line reader", error);
+    if (status != STATUS_OK) return status;
+    *out = memory;
+    (*out)->input = input;
+    return STATUS_OK;
+}
+
+void line_reader_destroy(struct line_reader *reader) {
+    free(reader);
+}
+
+static enum status refill(struct line_reader *reader, struct error *error) {
+    size_t n = 0;
+    enum status status = input_read(reader->input, reader->raw, sizeof reader->raw, &n, error);
+    reader->at = 0;
+    reader->end = n;
+    reader->ended = status == STATUS_OK && n == 0;
+    return status;
+}
+
+static void consume(struct line_reader *reader, size_t n) {
+    reader->at += n;
+    reader->offset += n;
+}
+
+// Appends the next line to `chunk`. *found is false at the end of the input. Of a line that is too
+// long the rest is read and dropped, so memory stays bounded and the stream is in step again.
+static enum status read_line(struct line_reader *reader, struct chunk *chunk, bool *found,
+                             struct error *error) {
+    char *line = chunk->bytes + chunk->nbytes;
+    const uint64_t offset = reader->offset;
+    size_t len = 0;
+    bool too_long = false, complete = false;
+    *found = false;
+    while (!complete) {
+        if (reader->at == reader->end) {
+            enum status status = refill(reader, error);
+            if (status != STATUS_OK) return status;
+            if (reader->ended) break;
+        }
+        *found = true;
+        const char *part = reader->raw + reader->at;
+        size_t n = reader->end - reader->at;
+        const char *newline = memchr(part, '\n', n);
+        if (newline != NULL) n = (size_t)(newline - part);
+        complete = newline != NULL;
+        if (len + n > RECORD_NBYTES_MAX) too_long = true;
+        if (!too_long) {
+            memcpy(line + len, part, n);
+            len += n;
+        }
+        consume(reader, n + (complete ? 1 : 0));
+    }
+    if (!*found) return STATUS_OK;
+    if (too_long) len = 0;
+    chunk->nbytes += len;
+    if (complete && len > 0 && line[len - 1] == '\r') len--;
+    chunk->records[chunk->n_records++] = (struct record){
+        .line = {line, len}, .offset = offset, .status = too_long ? RECORD_TOO_LONG : RECORD_OK};
+    reader->n_records++;
+    return STATUS_OK;
+}
+
+// Only the very start of an input can hold a byte order mark.
+static enum status skip_byte_order_mark(struct line_reader *reader, struct error *error) {
+    static const char mark[] = "\xef\xbb\xbf";
+    enum status status = refill(reader, error);
+    while (status == STATUS_OK && reader->end < 3 && memcmp(reader->raw, mark, reader->end) == 0) {
+        size_t n = 0;
+        status = input_read(reader->input, reader->raw + reader->end,
+                            sizeof reader->raw - reader->end, &n, error);
+        if (n == 0) break;
+        reader->end += n;
+    }
+    if (status == STATUS_OK && reader->end >= 3 && memcmp(reader->raw, mark, 3) == 0) {
+        consume(reader, 3);
+    }
+    return status;
+}
+
+enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct chunk *chunk,
+                             struct error *error) {
+    chunk->n_records = chunk->nbytes = chunk->n_tokens = 0;
+    chunk->flush = chunk->last = false;
+    if (reader->offset == 0 && reader->end == 0 && !reader->ended) {
+        enum status status = skip_byte_order_mark(reader, error);
+        if (status != STATUS_OK) return status;
+    }
+    chunk->first_record = reader->n_records + 1;
+    bool found = true;
+    while (found && chunk->nbytes < CHUNK_NBYTES && chunk->n_records < CHUNK_RECORDS) {
+        if (flush_ms >= 0 && !reader->flushed && reader->at == reader->end &&
+            input_would_wait(reader->input, flush_ms)) {
+            chunk->flush = reader->flushed = true;
+            return STATUS_OK;
+        }
+        enum status status = read_line(reader, chunk, &found, error);
+        if (status != STATUS_OK) return status;
+        reader->flushed = false;
+    }
+    chunk->last = !found;
+    return STATUS_OK;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The unit that travels between threads: some whole lines of the input, in order, with what each
+// stage adds to them. A fixed number of chunks goes round (pipeline.h), so their sizes here are the
+// stream's memory.
+#ifndef WADER_HOST_STREAM_CHUNK_H
+#define WADER_HOST_STREAM_CHUNK_H
+
+#include "host/base/base.h"
+#include "host/stream/input.h"
+
+enum {
+    RECORD_NBYTES_MAX = 1 << 20,  // a longer line is a bad record; the stream goes on behind it
+    CHUNK_NBYTES = 256 * 1024,    // a chunk is full when its lines reach this ...
+    CHUNK_RECORDS = 4096,         // ... or this many
+};
+
+// What became of a record. The names (record_status_name) stand in output rows: they are part of
+// the contract.
+enum record_status {
+    RECORD_OK,
+    RECORD_TRUNCATED,   // labelled, but the title had more tokens than --max-length
+    RECORD_BAD_JSON,    // not one JSON object
+    RECORD_BLANK,       // a blank line where a record should be
+    RECORD_NO_ID,       // the id field is missing
+    RECORD_NO_TITLE,    // the title field is missing
+    RECORD_TITLE_TYPE,  // the title is not a string
+    RECORD_TOO_LONG,    // the line is longer than RECORD_NBYTES_MAX
+    RECORD_NONFINITE,   // the model gave no finite logits for it
+    RECORD_STATUS_COUNT,
+};
+
+// "" for RECORD_OK, else a word for machines ("bad_json").
+const char *record_status_name(enum record_status status);
+
+static inline bool record_is_bad(enum record_status status) {
+    return status > RECORD_TRUNCATED;
+}
+
+struct record {
+    struct span line;  // without its end of line, inside chunk->bytes
+    uint64_t offset;   // of the line in the plain (inflated) input, in bytes
+    struct span id;    // raw JSON or raw column; {NULL, 0}: none, or the line number
+    enum record_status status;
+    bool ill_formed_utf8;   // of the title: read as U+FFFD, and counted
+    uint32_t fault_offset;  // RECORD_BAD_JSON: where in the line
+    const char *fault;      // RECORD_BAD_JSON: what is wrong there, static
+    int32_t n_tokens;       // of a good record, at least 2
+    size_t tokens_at;       // its first token in chunk->token_ids
+};
+
+struct chunk {
+    uint64_t first_record;  // 1-based number of its first record in the input
+    size_t n_records;
+    size_t nbytes;
+    size_t n_tokens;
+    bool last;   // the input ends with this chunk
+    bool flush;  // the input is idle behind this chunk: do not wait for more to fill a batch
+    uint64_t consumed_begin, consumed_end;  // of the input file, before and behind it
+    int n_holders;                          // stages that still look at it; the pipeline's
+    uint64_t sequence;                      // 0 for the input's first chunk; the pipeline's
+    struct record *records;                 // [CHUNK_RECORDS]
+    char *bytes;                            // [CHUNK_NBYTES + RECORD_NBYTES_MAX]
+    // Every token takes a byte of its title at least, but for the two around it.
+    int32_t *token_ids;  // [CHUNK_NBYTES + RECORD_NBYTES_MAX + 2 * CHUNK_RECORDS]
+    struct chunk *next;  // in a queue
+};
+
+enum status chunk_create(struct chunk **out, struct error *error);
+void chunk_destroy(struct chunk *chunk);  // NULL is fine
+
+// Cuts an input into lines and fills chunks with them. Lines end in LF; the last one need not; a CR
+// before the LF goes with it; a UTF-8 byte order mark at the very start is skipped. Used by one
+// thread.
+struct line_reader;
+enum status line_reader_create(struct input *input, struct line_reader **out, struct error *error);
+void line_reader_destroy(struct line_reader *reader);  // NULL is fine
+
+// Fills `chunk` anew: lines, numbers and offsets; records of RECORD_TOO_LONG keep no bytes. With
+// `flush_ms` at least 0, a chunk is cut short, with its flush flag set, once the input has nothing
+// more to give for that long; such a chunk and the last one may be empty.
+enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct chunk *chunk,
+                             struct error *error);
+
+#endif

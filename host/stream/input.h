@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file or stdin as plain bytes, inflated where it is gzip (RFC 1952). What it is, is told by its
+// first bytes, not by its name; but a name ending in .gz promises gzip.
+//
+// Strict where zlib's own file interface is not: several members are one stream, wherever a member
+// is cut; an input that ends inside a member, a bad CRC or length, and bytes after the last member
+// that are not all zeros are errors. Zeros after the last member (tape and block padding) are fine.
+// Bytes handed out before such an error is found must not be trusted: nothing may be committed
+// before the end was reached.
+#ifndef WADER_HOST_STREAM_INPUT_H
+#define WADER_HOST_STREAM_INPUT_H
+
+#include "host/base/base.h"
+#include "host/base/sha256.h"
+
+struct input;
+
+// Opens `path`, or stdin for "-". STATUS_INPUT when it cannot be opened or is not something to read
+// from. Reading starts with the first input_read.
+enum status input_open(const char *path, struct input **out, struct error *error);
+void input_close(struct input *input);  // NULL is fine
+
+// Up to `cap` bytes into `bytes`. `*n` is 0 only at the end, which is reached in good order only.
+// STATUS_INPUT for damaged data, naming the file and the offset in it; STATUS_IO where the system
+// failed to read. After an error the input is only good for closing.
+enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
+                       struct error *error);
+
+// Whether the next input_read would have to wait for another program for longer than `wait_ms`.
+// Files never do.
+bool input_would_wait(const struct input *input, int wait_ms);
+
+// What to call it in a message: the path, or "stdin".
+const char *input_name(const struct input *input);
+
+// The whole file's size, 0 where that cannot be known; and how much of it was consumed so far
+// (compressed bytes). The latter may be asked from another thread.
+uint64_t input_total_nbytes(const struct input *input);
+uint64_t input_consumed_nbytes(const struct input *input);
+
+// SHA-256 of the bytes as they stand in the file. Valid once the end was reached.
+const char *input_sha256(const struct input *input);
+
+// The suffix that tells gzip by name.
+bool name_ends_in_gz(const char *name);
+
+#endif

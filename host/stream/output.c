@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/stream/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "host/stream/input.h"
+
+enum { BLOCK_NBYTES = 256 * 1024, PACKED_NBYTES = 64 * 1024, GZIP_LEVEL = 6 };
+
+struct output {
+    const char *shown;  // the name for messages
+    char *path;         // NULL: stdout
+    char *temporary;
+    int fd;
+    bool compress;
+    z_stream deflater;
+    bool deflater_ready;
+    bool committed;
+    struct sha256 *hash;
+    char sha256[SHA256_HEX_LEN + 1];
+    uint64_t nbytes;
+    size_t block_len;
+    char block[BLOCK_NBYTES];  // uncompressed bytes not handed on yet
+    unsigned char packed[PACKED_NBYTES];
+};
+
+// The directory part of `path`, with its slash; "./" where it has none.
+static char *directory_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return strdup("./");
+    return strndup(path, (size_t)(slash - path) + 1);
+}
+
+// dir/.base.<time and process>.tmp: hidden, in the same file system, unique to this attempt.
+static char *temporary_of(const char *path) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    char *directory = directory_of(path);
+    if (directory == NULL) return NULL;
+    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    size_t cap = strlen(directory) + strlen(base) + 64;
+    char *temporary = malloc(cap);
+    if (temporary != NULL) {
+        snprintf(temporary, cap, "%s.%s.%llx-%lx-%lx.tmp", directory, base,
+                 (unsigned long long)now.tv_sec, now.tv_nsec, (long)getpid());
+    }
+    free(directory);
+    return temporary;
+}
+
+static enum status open_file(struct output *output, const char *path, struct error *error) {
+    output->path = strdup(path);
+    output->temporary = temporary_of(path);
+    if (output->path == NULL || output->temporary == NULL) {
+        return error_set(error, STATUS_IO, "out of memory");
+    }
+    output->shown = output->path;
+    output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (output->fd < 0) {
+        int reason = errno;
+        free(output->temporary);  // not ours to remove
+        output->temporary = NULL;
+        return error_set(error, STATUS_IO, "%s: cannot be written: %s", path, strerror(reason));
+    }
+    return STATUS_OK;
+}
+
+enum status output_open(const char *path, struct output **out, struct error *error) {
+    void *memory;
+    *out = NULL;
+    enum status status = alloc_zeroed(&memory, 1, sizeof **out, "an output", error);
+    if (status != STATUS_OK) return status;
+    struct output *output = memory;
+    output->fd = STDOUT_FILENO;
+    output->shown = "stdout";
+    status = sha256_create(&output->hash, error);
+    if (status == STATUS_OK && strcmp(path, "-") != 0) status = open_file(output, path, error);
+    if (status == STATUS_OK && name_ends_in_gz(path)) {
+        output->compress = true;
+        output->deflater_ready = deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, 31, 8,
+                                              Z_DEFAULT_STRATEGY) == Z_OK;
+        if (!output->deflater_ready) {
+            status = error_set(error, STATUS_IO, "%s: out of memory for zlib", path);
+        }
+    }
+    if (status != STATUS_OK) {
+        output_close(output);
+        return status;
+    }
+    *out = output;
+    return STATUS_OK;
+}
+
+static enum status write_all(struct output *output, const void *bytes, size_t n,
+                             struct error *error) {
+    const char *at = bytes;
+    while (n > 0) {
+        ssize_t written = write(output->fd, at, n);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && errno == EPIPE && output->path == NULL) {
+            return error_set(error, STATUS_PIPE, "stdout: whoever read it went away");
+        }
+        if (written < 0) {
+            return error_set(error, STATUS_IO, "%s: writing: %s; no output was left behind",
+                             output->shown, strerror(errno));
+        }
+        at += written;
+        n -= (size_t)written;
+    }
+    return STATUS_OK;
+}
+
+// Hands the block on, through zlib where the output is compressed.
+static enum status write_block(struct output *output, bool last, struct error *error) {
+    const size_t n = output->block_len;
+    output->block_len = 0;
+    output->nbytes += n;
+    sha256_update(output->hash, output->block, n);
+    if (!output->compress) return write_all(output, output->block, n, error);
+    z_stream *deflater = &output->deflater;
+    deflater->next_in = (unsigned char *)output->block;
+    deflater->avail_in = (uInt)n;
+    do {
+        deflater->next_out = output->packed;
+        deflater->avail_out = PACKED_NBYTES;
+        if (deflate(deflater, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR) {
+            return error_set(error, STATUS_IO, "%s: zlib failed", output->shown);
+        }
+        enum status status =
+            write_all(output, output->packed, PACKED_NBYTES - deflater->avail_out, error);
+        if (status != STATUS_OK) return status;
+    } while (deflater->avail_out == 0);
+    return STATUS_OK;
+}
+
+enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error) {
+    while (n > 0) {
+        size_t room = BLOCK_NBYTES - output->block_len;
+        size_t part = n < room ? n : room;
+        memcpy(output->block + output->block_len, bytes, part);
+        output->block_len += part;
+        bytes += part;
+        n -= part;
+        if (output->block_len == BLOCK_NBYTES) {
+            enum status status = write_block(output, false, error);
+            if (status != STATUS_OK) return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status output_flush(struct output *output, struct error *error) {
+    if (output->path != NULL || output->compress || output->block_len == 0) return STATUS_OK;
+    return write_block(output, false, error);
+}
+
+// A name is durable only when its directory is.
+static enum status sync_directory(const char *path, struct error *error) {
+    char *directory = directory_of(path);
+    int fd = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    bool good = fd >= 0 && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0 && close(fd) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    free(directory);
+    return good ? STATUS_OK
+                : error_set(error, STATUS_IO, "%s: syncing its directory: %s", path,
+                            strerror(reason));
+}
+
+static enum status io_failed(struct output *output, const char *doing, struct error *error) {
+    return error_set(error, STATUS_IO, "%s: %s: %s; no output was left behind", output->shown,
+                     doing, strerror(errno));
+}
+
+enum status output_commit(struct output *output, struct error *error) {
+    enum status status = write_block(output, true, error);
+    if (status != STATUS_OK) return status;
+    sha256_finish(output->hash, output->sha256);
+    if (output->path != NULL && fsync(output->fd) != 0) return io_failed(output, "syncing", error);
+    const int fd = output->fd;
+    output->fd = -1;
+    if (close(fd) != 0) return io_failed(output, "closing", error);
+    if (output->path != NULL) {
+        if (rename(output->temporary, output->path) != 0) {
+            return io_failed(output, "renaming into place", error);
+        }
+        status = sync_directory(output->path, error);
+        if (status != STATUS_OK) {
+            unlink(output->path);  // not known to be durable: better none than one that may vanish
+            return status;
+        }
+    }
+    output->committed = true;
+    return STATUS_OK;
+}
+
+void output_abandon(struct output *output) {
+    if (output->temporary != NULL && !output->committed) unlink(output->temporary);
+}
+
+void output_close(struct output *output) {
+    if (output == NULL) return;
+    if (output->deflater_ready) deflateEnd(&output->deflater);
+    if (output->path != NULL && output->fd >= 0) close(output->fd);
+    output_abandon(output);
+    sha256_destroy(output->hash);
+    free(output->temporary);
+    free(output->path);
+    free(output);
+}
+
+const char *output_sha256(const struct output *output) {
+    return output->sha256;
+}
+
+uint64_t output_nbytes(const struct output *output) {
+    return output->nbytes;
+}
+
+enum status output_write_file(const char *path, const char *bytes, size_t n, struct error *error) {
+    struct output *output;
+    enum status status = output_open(path, &output, error);
+    if (status == STATUS_OK) status = output_write(output, bytes, n, error);
+    if (status == STATUS_OK) status = output_commit(output, error);
+    output_close(output);
+    return status;
+}

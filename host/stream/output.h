@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where rows go: stdout, or a file that appears whole or not at all. A file is written under a name
+// of its own (hidden, unique to the attempt) in the same directory; output_commit makes it durable
+// and gives it its name in one rename. The bytes depend on the rows alone: zlib is fed blocks of a
+// fixed size whatever sizes the rows came in, and the gzip header holds no time and no name.
+#ifndef WADER_HOST_STREAM_OUTPUT_H
+#define WADER_HOST_STREAM_OUTPUT_H
+
+#include "host/base/base.h"
+#include "host/base/sha256.h"
+
+struct output;
+
+// `path` is "-" for stdout. A path ending in .gz is compressed. STATUS_IO when it cannot be made.
+enum status output_open(const char *path, struct output **out, struct error *error);
+
+// STATUS_IO when the system refuses the bytes; STATUS_PIPE when the reader of stdout went away.
+enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error);
+
+// Sends what was written on its way, where that does not change the bytes: plain stdout.
+enum status output_flush(struct output *output, struct error *error);
+
+// Writes the rest, syncs file and directory, renames. After a failure the file is not there.
+enum status output_commit(struct output *output, struct error *error);
+
+// Leaves nothing behind unless output_commit succeeded. NULL is fine.
+void output_close(struct output *output);
+
+// SHA-256 of the uncompressed bytes, and their number; valid after output_commit.
+const char *output_sha256(const struct output *output);
+uint64_t output_nbytes(const struct output *output);
+
+// Removes the unfinished file at once; for a signal's way out, while another thread may be writing.
+void output_abandon(struct output *output);
+
+// Writes a small file the same way: whole or not at all, durable.
+enum status output_write_file(const char *path, const char *bytes, size_t n, struct error *error);
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the stages work together
+//
+//   reader ──► raw ──► tokenizers ──► ready ──► packer ──► slots ══► encoder ══► writer
+//      ▲                                          └──────► packed chunks ─────────►│
+//      └────────────────────────────── free chunks ◄───────────────────────────────┘
+//
+// Memory. Chunks and slots are all made before the first byte is read, and go round. A stage that
+// finds none waits, so whichever stage is slowest sets the pace and nothing piles up.
+//
+// Order. Chunks carry a sequence number. The packer takes them in that order, whichever tokenizer
+// was quicker, and packs their titles one after the other into slot 0, 1, ... , n-1, 0, ... . The
+// writer walks the same records in the same order, so the next logits it needs are always the next
+// ones in the oldest slot: nobody has to remember which title went where.
+//
+// No deadlock. The writer may wait for a batch that the packer has not submitted, and the packer
+// for a slot that the writer has not released, so
+//   - the packer hands a chunk to the writer before it packs it: the batches it waits for are ones
+//     whose rows the writer already has;
+//   - the packer submits an unfilled batch before the batch spans half of all chunks: the writer
+//     never sits on all of them waiting for one batch.
+// A chunk goes back to the reader when both the packer and the writer are done with it.
+//
+// Failure. The first one is kept; `stopping` makes every wait end and every stage leave. Batches in
+// flight are waited for, so the encoder is idle again whatever happened.
+//
+// One mutex guards it all: a chunk is thousands of titles, so it is taken rarely.
+#include "host/stream/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/stream/pipeline_state.h"
+
+uint64_t totals_bad(const struct totals *totals) {
+    uint64_t bad = 0;
+    for (int s = 0; s < RECORD_STATUS_COUNT; s++) {
+        if (record_is_bad((enum record_status)s)) bad += totals->by_status[s];
+    }
+    return bad;
+}
+
+void totals_add(struct totals *sum, const struct totals *more) {
+    sum->records += more->records;
+    for (int s = 0; s < RECORD_STATUS_COUNT; s++) sum->by_status[s] += more->by_status[s];
+    sum->ill_formed_utf8 += more->ill_formed_utf8;
+    sum->tokens += more->tokens;
+    sum->seconds.read += more->seconds.read;
+    sum->seconds.tokenize += more->seconds.tokenize;
+    sum->seconds.encode += more->seconds.encode;
+    sum->seconds.write += more->seconds.write;
+}
+
+void push(struct fifo *fifo, struct chunk *chunk) {
+    chunk->next = NULL;
+    if (fifo->last != NULL) {
+        fifo->last->next = chunk;
+    } else {
+        fifo->first = chunk;
+    }
+    fifo->last = chunk;
+}
+
+struct chunk *pop(struct fifo *fifo) {
+    struct chunk *chunk = fifo->first;
+    fifo->first = chunk->next;
+    if (fifo->first == NULL) fifo->last = NULL;
+    return chunk;
+}
+
+void lock(struct pipeline *pipeline) {
+    pthread_mutex_lock(&pipeline->mutex);
+}
+
+void unlock_changed(struct pipeline *pipeline) {
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->mutex);
+}
+
+void await_change(struct pipeline *pipeline) {
+    pthread_cond_wait(&pipeline->changed, &pipeline->mutex);
+}
+
+void fail(struct pipeline *pipeline, enum status status, const struct error *error) {
+    lock(pipeline);
+    if (pipeline->status == STATUS_OK) {
+        pipeline->status = status;
+        pipeline->error = *error;
+    }
+    pipeline->stopping = true;
+    unlock_changed(pipeline);
+}
+
+void leave(struct pipeline *pipeline) {
+    lock(pipeline);
+    pipeline->n_running--;
+    unlock_changed(pipeline);
+}
+
+void let_go(struct pipeline *pipeline, struct chunk *chunk) {
+    lock(pipeline);
+    if (--chunk->n_holders == 0) push(&pipeline->free, chunk);
+    unlock_changed(pipeline);
+}
+
+static enum status make_chunks(struct pipeline *pipeline, struct error *error) {
+    const size_t n = (size_t)pipeline->n_chunks;
+    void *memory;
+    enum status status = alloc_zeroed(&memory, n, sizeof *pipeline->chunks, "chunks", error);
+    if (status != STATUS_OK) return status;
+    pipeline->chunks = memory;
+    status = alloc_zeroed(&memory, n, sizeof *pipeline->ready, "chunks", error);
+    if (status != STATUS_OK) return status;
+    pipeline->ready = memory;
+    for (size_t i = 0; i < n; i++) {
+        status = chunk_create(&pipeline->chunks[i], error);
+        if (status != STATUS_OK) return status;
+        push(&pipeline->free, pipeline->chunks[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status start_thread(struct pipeline *pipeline, void *(*run)(void *),
+                                struct error *error) {
+    lock(pipeline);
+    pipeline->n_running++;
+    pthread_mutex_unlock(&pipeline->mutex);
+    int reason = pthread_create(&pipeline->threads[pipeline->n_threads], NULL, run, pipeline);
+    if (reason != 0) {
+        leave(pipeline);
+        return error_set(error, STATUS_IO, "cannot start a thread: %s", strerror(reason));
+    }
+    pipeline->n_threads++;
+    return STATUS_OK;
+}
+
+static enum status start_threads(struct pipeline *pipeline, struct error *error) {
+    const int32_t n_tokenizers = pipeline->config.n_tokenizers;
+    void *memory;
+    enum status status =
+        alloc_zeroed(&memory, (size_t)n_tokenizers + 3, sizeof(pthread_t), "threads", error);
+    if (status != STATUS_OK) return status;
+    pipeline->threads = memory;
+    status = start_thread(pipeline, run_reader, error);
+    for (int32_t i = 0; status == STATUS_OK && i < n_tokenizers; i++) {
+        status = start_thread(pipeline, run_tokenizer, error);
+    }
+    if (status == STATUS_OK) status = start_thread(pipeline, run_packer, error);
+    return status == STATUS_OK ? start_thread(pipeline, run_writer, error) : status;
+}
+
+enum status pipeline_start(const struct pipeline_config *config, struct input *input,
+                           struct output *output, struct pipeline **out, struct error *error) {
+    void *memory;
+    *out = NULL;
+    enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a pipeline", error);
+    if (status != STATUS_OK) return status;
+    struct pipeline *pipeline = memory;
+    pipeline->config = *config;
+    pipeline->input = input;
+    pipeline->output = output;
+    // One in the reader, the packer and the writer each, one or two around each tokenizer, some
+    // between the stages.
+    pipeline->n_chunks = 6 + 2 * config->n_tokenizers;
+    pthread_mutex_init(&pipeline->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pipeline->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    status = make_chunks(pipeline, error);
+    if (status == STATUS_OK) status = start_threads(pipeline, error);
+    if (status != STATUS_OK) {
+        fail(pipeline, status, error);
+        struct totals totals;
+        pipeline_finish(pipeline, &totals, error);
+        return status;
+    }
+    *out = pipeline;
+    return STATUS_OK;
+}
+
+bool pipeline_poll(struct pipeline *pipeline, int wait_ms, struct totals *totals) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    lock(pipeline);
+    int timed_out = 0;
+    while (pipeline->n_running > 0 && timed_out == 0) {
+        timed_out = pthread_cond_timedwait(&pipeline->changed, &pipeline->mutex, &until);
+    }
+    const bool over = pipeline->n_running == 0;
+    *totals = pipeline->totals;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return over;
+}
+
+enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, struct error *error) {
+    for (int32_t i = 0; i < pipeline->n_threads; i++) pthread_join(pipeline->threads[i], NULL);
+    struct encoder *encoder = pipeline->config.encoder;
+    for (int64_t b = pipeline->n_released; b < pipeline->n_submitted; b++) {
+        encoder_wait(encoder, (int32_t)(b % encoder->n_slots), NULL);
+    }
+    enum status status = pipeline->status;
+    if (status != STATUS_OK && error != NULL) *error = pipeline->error;
+    *totals = pipeline->totals;
+    for (int32_t i = 0; pipeline->chunks != NULL && i < pipeline->n_chunks; i++) {
+        chunk_destroy(pipeline->chunks[i]);
+    }
+    free(pipeline->chunks);
+    free(pipeline->ready);
+    free(pipeline->threads);
+    pthread_cond_destroy(&pipeline->changed);
+    pthread_mutex_destroy(&pipeline->mutex);
+    free(pipeline);
+    return status;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One input to one output through the encoder: reading, tokenizing, packing, computing and writing
+// at the same time, in bounded memory, in order.
+#ifndef WADER_HOST_STREAM_PIPELINE_H
+#define WADER_HOST_STREAM_PIPELINE_H
+
+#include "host/base/base.h"
+#include "host/encoder/encoder.h"
+#include "host/stream/chunk.h"
+#include "host/stream/input.h"
+#include "host/stream/output.h"
+#include "host/stream/record.h"
+#include "host/stream/row.h"
+#include "tokenizer/tokenizer.h"
+
+// Seconds that each kind of work took, added up over its threads; waiting is not work.
+struct stage_seconds {
+    double read;      // inflate and cut into lines
+    double tokenize;  // parse records, WordPiece
+    double encode;    // the encoder, on its own threads or device
+    double write;     // format rows, compress, write
+};
+
+struct totals {
+    uint64_t records;                         // rows written: one for each record read
+    uint64_t by_status[RECORD_STATUS_COUNT];  // the same, by what became of them
+    uint64_t ill_formed_utf8;                 // labelled titles with ill-formed bytes
+    uint64_t consumed_nbytes;                 // of the input file, up to the last row
+    uint64_t tokens;                          // of labelled titles, [CLS] and [SEP] among them
+    struct stage_seconds seconds;
+};
+
+uint64_t totals_bad(const struct totals *totals);
+void totals_add(struct totals *sum, const struct totals *more);
+
+// Told about each record that got no label, or whose title was ill-formed UTF-8, in input order.
+struct record_watcher {
+    void (*seen)(void *context, const struct record *record, uint64_t number);
+    void *context;
+};
+
+struct pipeline_config {
+    struct encoder *encoder;            // idle; used by one pipeline at a time
+    const struct tokenizer *tokenizer;  // its ids are the encoder's
+    struct record_format record_format;
+    struct row_format row_format;
+    bool header;           // begin the output with row_add_header
+    int32_t max_length;    // tokens of a title, at most encoder->max_length
+    int32_t n_tokenizers;  // threads
+    int flush_ms;          // see line_reader_fill; -1 for files
+    bool fail_on_bad;      // stop at the first bad record with STATUS_INPUT
+    struct record_watcher watcher;
+};
+
+// A run in progress. pipeline_start returns at once; pipeline_finish waits for the end and tells
+// how it went. The output is complete, but not committed, when that is STATUS_OK.
+struct pipeline;
+enum status pipeline_start(const struct pipeline_config *config, struct input *input,
+                           struct output *output, struct pipeline **out, struct error *error);
+
+// Waits for at most `wait_ms`; true when the run is over. `totals` gets the figures so far.
+bool pipeline_poll(struct pipeline *pipeline, int wait_ms, struct totals *totals);
+
+// Waits for the end, frees everything, returns the first failure. Errors of data name the input.
+enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, struct error *error);
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pipeline's stages share, private to pipeline*.c. How they work together is told at the
+// top of pipeline.c.
+#ifndef WADER_HOST_STREAM_PIPELINE_STATE_H
+#define WADER_HOST_STREAM_PIPELINE_STATE_H
+
+#include <pthread.h>
+
+#include "host/stream/pipeline.h"
+
+struct fifo {
+    struct chunk *first, *last;
+};
+
+struct pipeline {
+    struct pipeline_config config;
+    struct input *input;
+    struct output *output;
+    struct chunk **chunks;  // [n_chunks], for freeing them
+    int32_t n_chunks;
+    pthread_t *threads;
+    int32_t n_threads;
+
+    pthread_mutex_t mutex;  // guards all below
+    pthread_cond_t changed;
+    struct fifo free, raw, packed;
+    struct chunk **ready;             // [n_chunks], by sequence modulo n_chunks
+    bool read_all;                    // `raw` gets no more
+    int64_t n_submitted, n_released;  // batches; slot of batch b: b modulo n_slots
+    bool stopping;
+    enum status status;  // the first failure
+    struct error error;
+    int32_t n_running;  // stages that have not left
+    struct totals totals;
+};
+
+// The stages' threads; each takes the pipeline.
+void *run_reader(void *pipeline);
+void *run_tokenizer(void *pipeline);
+void *run_packer(void *pipeline);
+void *run_writer(void *pipeline);
+
+void lock(struct pipeline *pipeline);
+
+// Every change may be what another stage waits for.
+void unlock_changed(struct pipeline *pipeline);
+
+// Under the mutex: waits for a change.
+void await_change(struct pipeline *pipeline);
+
+// Under the mutex.
+void push(struct fifo *fifo, struct chunk *chunk);
+struct chunk *pop(struct fifo *fifo);
+
+// Keeps the first failure and makes every stage leave.
+void fail(struct pipeline *pipeline, enum status status, const struct error *error);
+
+// A stage has ended.
+void leave(struct pipeline *pipeline);
+
+// A stage is done with a chunk; the last one gives it back to the reader.
+void let_go(struct pipeline *pipeline, struct chunk *chunk);
+
+#endif

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/stream/row.h"
+
+#include <math.h>
+#include <string.h>
+
+bool label_of_logits(const float *logits, int32_t n_labels, struct label *label) {
+    int32_t top = 0;
+    bool finite = true;
+    for (int32_t k = 0; k < n_labels; k++) {
+        finite = finite && isfinite(logits[k]);
+        if (logits[k] > logits[top]) top = k;
+    }
+    if (!finite) return false;
+    float sum = 0.0f;
+    for (int32_t k = 0; k < n_labels; k++) sum += expf(logits[k] - logits[top]);
+    *label = (struct label){.index = top, .score = 1.0f / sum};
+    return true;
+}
+
+float probability_of(const float *logits, const struct label *top, int32_t k) {
+    return expf(logits[k] - logits[top->index]) * top->score;
+}
+
+static struct span text_span(const char *text) {
+    return (struct span){text, strlen(text)};
+}
+
+// A value of the input, in the form the output wants it.
+static void add_value(struct buffer *buffer, enum row_kind kind, enum record_kind from,
+                      struct span value) {
+    const bool is_json = from == RECORD_JSONL;
+    if (kind == ROW_JSONL) {
+        if (is_json) {
+            buffer_add_utf8(buffer, value);
+        } else {
+            buffer_add_json_string(buffer, value);
+        }
+    } else if (is_json && value.ptr[0] == '"') {
+        // Decoded first, into no more bytes than it has now, then escaped anew.
+        struct buffer text = {0};
+        char *at = buffer_reserve(&text, value.len);
+        if (at != NULL) {
+            text.len = json_string((struct json_value){JSON_STRING, value}, at);
+            buffer_add_tsv_cell(buffer, (struct span){text.bytes, text.len});
+        } else {
+            buffer->failed = true;
+        }
+        buffer_free(&text);
+    } else {
+        buffer_add_tsv_cell(buffer, value);
+    }
+}
+
+static void add_id(struct buffer *buffer, const struct row_format *format,
+                   const struct record *record, uint64_t number) {
+    if (format->input->kind == RECORD_TEXT) {
+        buffer_add_format(buffer, "%llu", (unsigned long long)number);
+    } else if (record->id.ptr != NULL) {
+        add_value(buffer, format->kind, format->input->kind, record->id);
+    } else if (format->kind == ROW_JSONL) {
+        buffer_add_text(buffer, "null");
+    }
+}
+
+// The value that `--scores all` or `logits` gives label k.
+static void add_score(struct buffer *buffer, const struct row_format *format,
+                      const struct label *label, const float *logits, int32_t k) {
+    if (format->scores == SCORES_ALL) {
+        buffer_add_format(buffer, "%.6f", (double)probability_of(logits, label, k));
+    } else {
+        buffer_add_format(buffer, "%.9g", (double)logits[k]);
+    }
+}
+
+static void add_json_scores(struct buffer *buffer, const struct row_format *format,
+                            const struct label *label, const float *logits) {
+    const bool all = format->scores == SCORES_ALL;
+    buffer_add_text(buffer, all ? ",\"scores\":{" : ",\"logits\":[");
+    for (int32_t k = 0; k < format->n_labels; k++) {
+        if (k > 0) buffer_add(buffer, ",", 1);
+        if (all) {
+            buffer_add_json_string(buffer, text_span(format->labels[k]));
+            buffer_add(buffer, ":", 1);
+        }
+        add_score(buffer, format, label, logits, k);
+    }
+    buffer_add(buffer, all ? "}" : "]", 1);
+}
+
+static void add_json_row(struct buffer *buffer, const struct row_format *format,
+                         const struct record *record, uint64_t number, const struct label *label,
+                         const float *logits) {
+    buffer_add_text(buffer, "{\"id\":");
+    add_id(buffer, format, record, number);
+    if (label != NULL) {
+        buffer_add_text(buffer, ",\"label\":");
+        buffer_add_json_string(buffer, text_span(format->labels[label->index]));
+        buffer_add_format(buffer, ",\"score\":%.6f", (double)label->score);
+        if (format->scores != SCORES_TOP) add_json_scores(buffer, format, label, logits);
+    } else {
+        buffer_add_text(buffer, ",\"label\":null");
+    }
+    if (record->status != RECORD_OK) {
+        buffer_add_format(buffer, ",\"status\":\"%s\"", record_status_name(record->status));
+    }
+    for (int i = 0; i < format->input->n_passthrough; i++) {
+        struct span value;
+        const struct field field = format->input->passthrough[i];
+        buffer_add(buffer, ",", 1);
+        buffer_add_json_string(buffer, text_span(field.name));
+        buffer_add(buffer, ":", 1);
+        if (record_field(format->input, record, field, &value)) {
+            add_value(buffer, format->kind, format->input->kind, value);
+        } else {
+            buffer_add_text(buffer, "null");
+        }
+    }
+    buffer_add_text(buffer, "}\n");
+}
+
+static void add_tsv_row(struct buffer *buffer, const struct row_format *format,
+                        const struct record *record, uint64_t number, const struct label *label,
+                        const float *logits) {
+    add_id(buffer, format, record, number);
+    buffer_add(buffer, "\t", 1);
+    if (label != NULL) {
+        buffer_add_tsv_cell(buffer, text_span(format->labels[label->index]));
+        buffer_add_format(buffer, "\t%.6f", (double)label->score);
+    } else {
+        buffer_add(buffer, "\t", 1);
+    }
+    for (int32_t k = 0; format->scores != SCORES_TOP && k < format->n_labels; k++) {
+        buffer_add(buffer, "\t", 1);
+        if (label != NULL) add_score(buffer, format, label, logits, k);
+    }
+    buffer_add(buffer, "\t", 1);
+    buffer_add_text(buffer, record_status_name(record->status));
+    for (int i = 0; i < format->input->n_passthrough; i++) {
+        struct span value;
+        buffer_add(buffer, "\t", 1);
+        if (record_field(format->input, record, format->input->passthrough[i], &value)) {
+            add_value(buffer, format->kind, format->input->kind, value);
+        }
+    }
+    buffer_add(buffer, "\n", 1);
+}
+
+void row_add_header(struct buffer *buffer, const struct row_format *format) {
+    buffer_add_text(buffer, "id\tlabel\tscore");
+    for (int32_t k = 0; format->scores != SCORES_TOP && k < format->n_labels; k++) {
+        buffer_add(buffer, "\t", 1);
+        buffer_add_tsv_cell(buffer, text_span(format->labels[k]));
+    }
+    buffer_add_text(buffer, "\tstatus");
+    for (int i = 0; i < format->input->n_passthrough; i++) {
+        buffer_add(buffer, "\t", 1);
+        buffer_add_tsv_cell(buffer, text_span(format->input->passthrough[i].name));
+    }
+    buffer_add(buffer, "\n", 1);
+}
+
+void row_add(struct buffer *buffer, const struct row_format *format, struct record *record,
+             uint64_t number, const float *logits) {
+    struct label label;
+    if (!record_is_bad(record->status) && !label_of_logits(logits, format->n_labels, &label)) {
+        record->status = RECORD_NONFINITE;
+    }
+    const struct label *given = record_is_bad(record->status) ? NULL : &label;
+    if (format->kind == ROW_JSONL) {
+        add_json_row(buffer, format, record, number, given, logits);
+    } else {
+        add_tsv_row(buffer, format, record, number, given, logits);
+    }
+}

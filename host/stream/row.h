@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From logits to a label, and from a record with its label to an output row. Rows are part of the
+// contract: fixed key order, fixed number formats, no locale, always well-formed UTF-8.
+//   JSONL  {"id":"a1","label":"science","score":0.973100,"scores":{...},"logits":[...],
+//           "status":"truncated","<passthrough>":...}      only what applies
+//   TSV    id  label  score  [one column a label]  status  [passthrough]
+#ifndef WADER_HOST_STREAM_ROW_H
+#define WADER_HOST_STREAM_ROW_H
+
+#include "host/base/base.h"
+#include "host/base/buffer.h"
+#include "host/stream/record.h"
+
+enum row_kind { ROW_JSONL, ROW_TSV };
+enum row_scores { SCORES_TOP, SCORES_ALL, SCORES_LOGITS };
+
+struct row_format {
+    enum row_kind kind;
+    enum row_scores scores;
+    const struct record_format *input;  // how ids and passed-through fields are to be read
+    char *const *labels;                // [n_labels], UTF-8
+    int32_t n_labels;
+};
+
+struct label {
+    int32_t index;  // the highest logit, the lowest index among equals
+    float score;    // its softmax probability
+};
+
+// False when a logit is not finite: such a title gets no label.
+bool label_of_logits(const float *logits, int32_t n_labels, struct label *label);
+
+// The softmax probability of label k, in terms of the top one's.
+float probability_of(const float *logits, const struct label *top, int32_t k);
+
+// TSV's column names, one line. JSONL has none.
+void row_add_header(struct buffer *buffer, const struct row_format *format);
+
+// One row with its newline. `number` is the record's 1-based number, the id of text input. `logits`
+// [n_labels] may be NULL for a bad record. A record whose logits are not finite becomes
+// RECORD_NONFINITE.
+void row_add(struct buffer *buffer, const struct row_format *format, struct record *record,
+             uint64_t number, const float *logits);
+
+#endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the readers of both settings files share: refusing by name, and reading one token.
+#include "tokenizer/settings_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/utf8.h"
+
+enum { RAW_TEXT_MAX = 6 * ADDED_TEXT_MAX + 2 };  // each byte as \u00XX, and the quotes
+
+const char *const settings_special_keys[SPECIALS] = {"unk_token", "cls_token", "sep_token",
+                                                     "pad_token", "mask_token"};
+
+void settings_find(struct json_value object, struct wanted *wanted, size_t n) {
+    for (struct json_walk walk = json_walk(object); json_next(&walk);) {
+        for (size_t i = 0; i < n; i++) {
+            if (!json_string_equal(walk.key, wanted[i].key)) continue;
+            wanted[i].value = walk.value;
+            wanted[i].found = true;
+        }
+    }
+}
+
+bool settings_absent(const struct wanted *wanted) {
+    return !wanted->found || wanted->value.type == JSON_NULL;
+}
+
+void settings_init(struct settings *settings) {
+    static const char *const defaults[SPECIALS] = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"};
+    *settings = (struct settings){.max_word_chars = 100};
+    for (int i = 0; i < SPECIALS; i++) {
+        struct added_token *token = &settings->special[i];
+        token->len = strlen(defaults[i]);
+        memcpy(token->text, defaults[i], token->len);
+        token->id = -1;
+        token->file = "(default)";
+    }
+}
+
+void settings_free(struct settings *settings) {
+    free(settings->added);
+    *settings = (struct settings){0};
+}
+
+// Refuses `what` (a path of keys) for its value, shown as it is written and cut to fit.
+enum status settings_refuse(const char *name, const char *what, struct json_value value,
+                            const char *supported, struct error *error) {
+    int shown = (int)(value.raw.len < 80 ? value.raw.len : 80);
+    return error_set(error, STATUS_MODEL, "%s: %s is %.*s; supported: %s", name, what, shown,
+                     value.raw.ptr, supported);
+}
+
+enum status settings_refuse_missing(const char *name, const char *what, const char *supported,
+                                    struct error *error) {
+    return error_set(error, STATUS_MODEL, "%s: %s is missing; supported: %s", name, what,
+                     supported);
+}
+
+const char settings_only_cased[] =
+    "false, for only cased BERT tokenizers are supported in this version";
+
+// That a member is the bool it must be. `required` false: it may also be missing or null.
+enum status settings_check_bool(const struct wanted *wanted, bool required, bool must_be,
+                                const char *name, const char *what, const char *supported,
+                                struct error *error) {
+    if (!required && settings_absent(wanted)) return STATUS_OK;
+    if (!wanted->found) return settings_refuse_missing(name, what, supported, error);
+    bool value;
+    if (!json_bool(wanted->value, &value) || value != must_be) {
+        return settings_refuse(name, what, wanted->value, supported, error);
+    }
+    return STATUS_OK;
+}
+
+// The text of a token into `token`. Tokens that could not be found byte by byte are refused.
+enum status settings_read_text(struct added_token *token, struct json_value string,
+                               const char *name, const char *what, struct error *error) {
+    if (string.type != JSON_STRING) return settings_refuse(name, what, string, "a string", error);
+    char text[RAW_TEXT_MAX];
+    size_t len = 0;
+    if (string.raw.len <= RAW_TEXT_MAX) len = json_string(string, text);
+    if (len == 0 || len > ADDED_TEXT_MAX) {
+        return settings_refuse(name, what, string, "a string of 1 to 255 bytes", error);
+    }
+    bool plain = memchr(text, 0, len) == NULL && utf8_check(text, len) == len;
+    for (size_t i = 0; plain && i + 3 <= len; i++) plain = memcmp(text + i, "\xEF\xBF\xBD", 3) != 0;
+    if (!plain)
+        return settings_refuse(name, what, string, "UTF-8 without U+0000 and U+FFFD", error);
+    *token = (struct added_token){.len = len, .id = -1, .file = name};
+    memcpy(token->text, text, len);
+    return STATUS_OK;
+}
+
+// A token as a string or as an object with "content", whose flags must leave it a plain byte match.
+enum status settings_read_token(struct added_token *token, struct json_value value,
+                                const char *name, const char *what, struct error *error) {
+    if (value.type == JSON_STRING) return settings_read_text(token, value, name, what, error);
+    struct wanted wanted[] = {{.key = "content"},     {.key = "lstrip"},     {.key = "rstrip"},
+                              {.key = "single_word"}, {.key = "normalized"}, {.key = "special"}};
+    settings_find(value, wanted, ARRAY_LEN(wanted));
+    if (!wanted[0].found) {
+        return settings_refuse(name, what, value, "a string, or an object with \"content\"", error);
+    }
+    enum status status = settings_read_text(token, wanted[0].value, name, what, error);
+    static const char plain[] =
+        "added tokens with lstrip, rstrip, single_word and normalized all false";
+    for (size_t i = 1; i < 4 && status == STATUS_OK; i++) {
+        status = settings_check_bool(&wanted[i], false, false, name, what, plain, error);
+    }
+    if (status != STATUS_OK) return status;
+    // Where it is not said, a token is normalized unless it is special.
+    bool normalized = true, special = false;
+    if (!settings_absent(&wanted[5])) json_bool(wanted[5].value, &special);
+    if (settings_absent(&wanted[4]))
+        normalized = !special;
+    else
+        json_bool(wanted[4].value, &normalized);
+    return normalized ? settings_refuse(name, what, value, plain, error) : STATUS_OK;
+}
+
+enum status settings_add(struct settings *settings, struct added_token token, struct error *error) {
+    if (settings->n_added == settings->added_cap) {
+        size_t cap = settings->added_cap > 0 ? settings->added_cap * 2 : 16;
+        struct added_token *added = realloc(settings->added, cap * sizeof *added);
+        if (added == NULL) {
+            return error_set(error, STATUS_IO, "out of memory: %zu added tokens", cap);
+        }
+        settings->added = added;
+        settings->added_cap = cap;
+    }
+    settings->added[settings->n_added++] = token;
+    return STATUS_OK;
+}
+
+// Names a special token; two files must name the same one. `id` is -1 where it is not said.
+enum status settings_set_special(struct settings *settings, enum special special,
+                                 struct added_token token, struct error *error) {
+    struct added_token *now = &settings->special[special];
+    if (settings->stated[special] &&
+        (now->len != token.len || memcmp(now->text, token.text, token.len) != 0)) {
+        return error_set(error, STATUS_MODEL, "%s is \"%s\" in %s but \"%s\" in %s",
+                         settings_special_keys[special], now->text, now->file, token.text,
+                         token.file);
+    }
+    if (now->id < 0 || !settings->stated[special]) *now = token;
+    settings->stated[special] = true;
+    return STATUS_OK;
+}
+
+enum status settings_read_id(int32_t *id, struct json_value value, const char *name,
+                             const char *what, struct error *error) {
+    int64_t number;
+    if (!json_int64(value, &number) || number < 0 || number >= 0xFFFFFF) {
+        return settings_refuse(name, what, value, "an id from 0 to 16777214", error);
+    }
+    *id = (int32_t)number;
+    return STATUS_OK;
+}

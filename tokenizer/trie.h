@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vocabulary as a trie over bytes, for greedy longest match. It has three roots: what may start
+// a word, what may continue one (written "##..." in a vocabulary, stored without that), and the
+// added tokens that are looked for in the raw title. A double array (Aoe 1989, in the XOR form of
+// Yata's darts-clone): one load and one comparison per byte.
+#ifndef WADER_TOKENIZER_TRIE_H
+#define WADER_TOKENIZER_TRIE_H
+
+#include "host/base/base.h"
+
+enum trie_root { TRIE_START, TRIE_CONTINUE, TRIE_ADDED, TRIE_ROOTS };
+
+enum {
+    TRIE_NO_ID = 0xFFFFFF,       // ids are below this
+    TRIE_TOKEN_BYTES_MAX = 4000  // longer tokens are left out: no word is that long
+};
+
+// The child by byte b of a node with base B is the slot B ^ b, if that slot's label is b. A base
+// belongs to one node only and is never 0, so a label that fits proves the parent. Byte 0 labels
+// nothing: it marks a slot as free.
+struct trie_slot {
+    uint32_t base;      // 0: no children
+    uint32_t label_id;  // label << 24 | id, or TRIE_NO_ID where no token ends here
+};
+
+struct trie {
+    struct trie_slot *slots;  // [n_slots]
+    size_t n_slots;           // a multiple of 256, so that base ^ byte is always inside
+    uint32_t root_base[TRIE_ROOTS];
+};
+
+// A token of a vocabulary. The bytes are somebody else's.
+struct trie_key {
+    uint64_t head;  // the first 8 bytes, big-endian, padded with zeros: trie_key_make sets it
+    const char *bytes;
+    uint32_t len;
+    uint32_t order;  // position in its file
+    int32_t id;
+    enum trie_root root;
+};
+
+struct trie_key trie_key_make(enum trie_root root, struct span token, int32_t id, uint32_t order);
+
+// Sorts by root, bytes and order.
+void trie_sort(struct trie_key *keys, size_t n);
+
+// The key of `token` among keys sorted and without duplicates, or NULL.
+const struct trie_key *trie_find(const struct trie_key *keys, size_t n, enum trie_root root,
+                                 struct span token);
+
+// Builds from keys sorted and without duplicates; none of them is empty. Keys longer than
+// TRIE_TOKEN_BYTES_MAX or with a NUL in them cannot match and are left out. `name` is the file to
+// blame in an error: STATUS_MODEL where the keys would fill too sparse an array, which takes
+// malice.
+enum status trie_build(struct trie *trie, const struct trie_key *keys, size_t n, const char *name,
+                       struct error *error);
+void trie_free(struct trie *trie);
+
+struct trie_match {
+    size_t len;  // bytes; 0: no token matches
+    int32_t id;
+};
+
+// The longest token below `root` that starts at `at` and ends by `end`.
+static inline struct trie_match trie_longest(const struct trie *trie, enum trie_root root,
+                                             const uint8_t *at, const uint8_t *end) {
+    struct trie_match match = {0};
+    uint32_t base = trie->root_base[root];
+    for (const uint8_t *next = at; next < end && *next != 0; next++) {
+        struct trie_slot slot = trie->slots[base ^ *next];
+        if (slot.label_id >> 24 != *next) break;
+        if ((slot.label_id & TRIE_NO_ID) != TRIE_NO_ID) {
+            match.len = (size_t)(next - at) + 1;
+            match.id = (int32_t)(slot.label_id & TRIE_NO_ID);
+        }
+        base = slot.base;
+    }
+    return match;
+}
+
+#endif

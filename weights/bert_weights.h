@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which tensor of a checkpoint is which weight of the model.
+#ifndef WADER_WEIGHTS_BERT_WEIGHTS_H
+#define WADER_WEIGHTS_BERT_WEIGHTS_H
+
+#include "weights/tensor_table.h"
+
+// The rows of the classifier, or 0 where it has no such shape: how many labels there are, where
+// nothing else says so.
+size_t bert_weights_classifier_rows(const struct tensor_table *table);
+
+// Finds every weight that `config` asks for, by name and shape. `path` is for the message.
+// STATUS_MODEL names the tensor that is missing, misshapen or in a format that is not read. Tensors
+// that no weight asks for are passed over. bert_weights_free releases the array of layers.
+enum status bert_weights_bind(const struct tensor_table *table, const struct bert_config *config,
+                              const char *path, struct bert_weights *weights, struct error *error);
+void bert_weights_free(struct bert_weights *weights);
+
+#endif
