@@ -12,7 +12,11 @@ extern "C" {
 
 extern "C" void cuda_devices_find(struct cuda_devices *devices) {
     devices->n_devices = 0;
-    int n = 0;
+    int n = 0, driver = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+        snprintf(devices->what, sizeof devices->what, "no NVIDIA driver on this host");
+        return;
+    }
     cudaError_t result = cudaGetDeviceCount(&n);
     cudaDeviceProp properties;
     if (result == cudaSuccess && n > 0) result = cudaGetDeviceProperties(&properties, 0);

@@ -19,8 +19,9 @@ static enum status check_type(struct json_value object, const char *type, const 
 
 static enum status read_added_tokens(struct settings *settings, struct json_value array,
                                      const char *name, struct error *error) {
-    if (array.type != JSON_ARRAY)
+    if (array.type != JSON_ARRAY) {
         return settings_refuse(name, "added_tokens", array, "an array", error);
+    }
     for (struct json_walk walk = json_walk(array); json_next(&walk);) {
         struct added_token token;
         struct json_value id;

@@ -44,7 +44,6 @@ void settings_free(struct settings *settings) {
     *settings = (struct settings){0};
 }
 
-// Refuses `what` (a path of keys) for its value, shown as it is written and cut to fit.
 enum status settings_refuse(const char *name, const char *what, struct json_value value,
                             const char *supported, struct error *error) {
     int shown = (int)(value.raw.len < 80 ? value.raw.len : 80);
@@ -61,7 +60,6 @@ enum status settings_refuse_missing(const char *name, const char *what, const ch
 const char settings_only_cased[] =
     "false, for only cased BERT tokenizers are supported in this version";
 
-// That a member is the bool it must be. `required` false: it may also be missing or null.
 enum status settings_check_bool(const struct wanted *wanted, bool required, bool must_be,
                                 const char *name, const char *what, const char *supported,
                                 struct error *error) {
@@ -74,7 +72,6 @@ enum status settings_check_bool(const struct wanted *wanted, bool required, bool
     return STATUS_OK;
 }
 
-// The text of a token into `token`. Tokens that could not be found byte by byte are refused.
 enum status settings_read_text(struct added_token *token, struct json_value string,
                                const char *name, const char *what, struct error *error) {
     if (string.type != JSON_STRING) return settings_refuse(name, what, string, "a string", error);
@@ -86,14 +83,14 @@ enum status settings_read_text(struct added_token *token, struct json_value stri
     }
     bool plain = memchr(text, 0, len) == NULL && utf8_check(text, len) == len;
     for (size_t i = 0; plain && i + 3 <= len; i++) plain = memcmp(text + i, "\xEF\xBF\xBD", 3) != 0;
-    if (!plain)
+    if (!plain) {
         return settings_refuse(name, what, string, "UTF-8 without U+0000 and U+FFFD", error);
+    }
     *token = (struct added_token){.len = len, .id = -1, .file = name};
     memcpy(token->text, text, len);
     return STATUS_OK;
 }
 
-// A token as a string or as an object with "content", whose flags must leave it a plain byte match.
 enum status settings_read_token(struct added_token *token, struct json_value value,
                                 const char *name, const char *what, struct error *error) {
     if (value.type == JSON_STRING) return settings_read_text(token, value, name, what, error);
@@ -113,10 +110,11 @@ enum status settings_read_token(struct added_token *token, struct json_value val
     // Where it is not said, a token is normalized unless it is special.
     bool normalized = true, special = false;
     if (!settings_absent(&wanted[5])) json_bool(wanted[5].value, &special);
-    if (settings_absent(&wanted[4]))
+    if (settings_absent(&wanted[4])) {
         normalized = !special;
-    else
+    } else {
         json_bool(wanted[4].value, &normalized);
+    }
     return normalized ? settings_refuse(name, what, value, plain, error) : STATUS_OK;
 }
 
@@ -134,7 +132,6 @@ enum status settings_add(struct settings *settings, struct added_token token, st
     return STATUS_OK;
 }
 
-// Names a special token; two files must name the same one. `id` is -1 where it is not said.
 enum status settings_set_special(struct settings *settings, enum special special,
                                  struct added_token token, struct error *error) {
     struct added_token *now = &settings->special[special];

@@ -289,7 +289,7 @@ static enum status map_file(const char *dir, const char *name, char *path, struc
 
 enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct error *error) {
     *out = NULL;
-    char paths[3][PATH_CAP];
+    char paths[3][PATH_CAP], path[PATH_CAP];
     struct file_map maps[3] = {0};
     struct tokenizer_files files = {0};
     enum status status = map_file(model_dir, "vocab.txt", paths[0], &maps[0], &files.vocab, error);
@@ -303,6 +303,16 @@ enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct
                            "%s: neither vocab.txt nor tokenizer.json is there: not a model "
                            "directory, or one without its tokenizer",
                            model_dir);
+        goto out_unmap;
+    }
+    // Versions of transformers before tokenizer.json was usual kept added tokens there.
+    status = path_join(path, sizeof path, model_dir, "added_tokens.json", error);
+    if (status != STATUS_OK) goto out_unmap;
+    if (files.json.name == NULL && access(path, F_OK) == 0) {
+        status = error_set(error, STATUS_MODEL,
+                           "%s: supported only beside a tokenizer.json, which says how its tokens "
+                           "are matched; save the tokenizer anew with a current transformers",
+                           path);
         goto out_unmap;
     }
     status = tokenizer_make(&files, out, error);

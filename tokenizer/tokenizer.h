@@ -11,10 +11,11 @@
 // Immutable once opened: any number of threads may encode with one tokenizer at the same time.
 struct tokenizer;
 
-// Opens the tokenizer of a Hugging Face model directory: tokenizer.json or vocab.txt (vocab.txt
-// where both are there and neither contradicts the other), with tokenizer_config.json if present.
-// STATUS_MODEL, naming file and reason, for anything that is not a cased BERT WordPiece tokenizer
-// or cannot be read. `*out` is NULL on failure.
+// Opens the tokenizer of a Hugging Face model directory: tokenizer.json, or vocab.txt with the
+// settings of BERT's own checkpoints, or both where they hold the same vocabulary (the settings are
+// then those of tokenizer.json); and tokenizer_config.json if present. STATUS_MODEL, naming file
+// and reason, for anything that is not a cased BERT WordPiece tokenizer or cannot be read. `*out`
+// is NULL on failure.
 enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer);  // NULL is fine
 

@@ -7,7 +7,6 @@
 #include <math.h>
 
 #include "host/base/utf8.h"
-#include "weights/model_files.h"
 #include "weights/quote.h"
 
 struct reader {
@@ -162,20 +161,5 @@ enum status bert_config_read(struct json_value object, const char *path, struct 
     enum status status = read_kind(&reader);
     if (status == STATUS_OK) status = read_sizes(&reader, config);
     if (status == STATUS_OK) status = read_epsilon(&reader, &config->layer_norm_eps);
-    return status;
-}
-
-enum status bert_config_open(const char *dir, struct bert_config *config, struct error *error) {
-    *config = (struct bert_config){0};
-    char path[MODEL_PATH_MAX];
-    struct file_map map = {0};
-    struct json_value object;
-    enum status status = model_directory_check(dir, error);
-    if (status == STATUS_OK) status = path_join(path, sizeof path, dir, "config.json", error);
-    if (status == STATUS_OK) status = file_map_open(path, &map, error);
-    if (status != STATUS_OK) return status;
-    status = config_parse((struct span){map.bytes, map.nbytes}, path, &object, error);
-    if (status == STATUS_OK) status = bert_config_read(object, path, config, error);
-    file_map_close(&map);
     return status;
 }

@@ -20,7 +20,4 @@ enum status config_parse(struct span text, const char *path, struct json_value *
 enum status bert_config_read(struct json_value object, const char *path, struct bert_config *config,
                              struct error *error);
 
-// The same from dir/config.json, for whoever needs no weights.
-enum status bert_config_open(const char *dir, struct bert_config *config, struct error *error);
-
 #endif

@@ -19,7 +19,7 @@ char *buffer_reserve(struct buffer *buffer, size_t n) {
         buffer->failed = true;
         return NULL;
     }
-    if (wanted > buffer->cap) {
+    if (wanted > buffer->cap || buffer->bytes == NULL) {
         size_t cap = buffer->cap > 0 ? buffer->cap : 256;
         while (cap < wanted && cap <= SIZE_MAX / 2) cap *= 2;
         char *bytes = cap >= wanted ? realloc(buffer->bytes, cap) : NULL;
@@ -34,8 +34,9 @@ char *buffer_reserve(struct buffer *buffer, size_t n) {
 }
 
 void buffer_add(struct buffer *buffer, const char *bytes, size_t n) {
+    if (n == 0) return;
     char *at = buffer_reserve(buffer, n);
-    if (at == NULL || n == 0) return;
+    if (at == NULL) return;
     memcpy(at, bytes, n);
     buffer->len += n;
 }
@@ -74,6 +75,7 @@ static void add_escaped(struct buffer *buffer, struct span bytes,
                         const char *(*escape)(unsigned char c, char scratch[8])) {
     char scratch[8];
     size_t clean = 0;
+    if (bytes.len == 0) return;
     for (size_t i = 0; i < bytes.len; i++) {
         const char *text = escape((unsigned char)bytes.ptr[i], scratch);
         if (text == NULL) continue;

@@ -71,15 +71,19 @@ static void watch(void *context, const struct record *record, uint64_t number) {
     }
 }
 
+static void leave_early(void) {
+    report_note(
+        "stopped by a signal; outputs finished so far are complete: run the same command "
+        "again for the rest");
+    _exit(STATUS_AGAIN);
+}
+
 // A signal asked us to stop: nothing of this output may stay, and waiting for threads that may be
 // waiting for a pipe is no use.
 static void stop_now(struct run *run) {
     output_abandon(run->output);
     commit_lock_release(&run->lock);
-    report_note(
-        "stopped by a signal; outputs finished so far are complete: run the same command "
-        "again for the rest");
-    _exit(STATUS_AGAIN);
+    leave_early();
 }
 
 static enum status stream(const struct job *job, struct run *run, struct totals *totals,
@@ -95,7 +99,7 @@ static enum status stream(const struct job *job, struct run *run, struct totals 
         .n_tokenizers = job->engine.n_threads,
         .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
         .fail_on_bad = options->on_bad == ON_BAD_FAIL,
-        .watcher = {.seen = watch, .context = run},
+        .watcher = {.seen = options->quiet ? NULL : watch, .context = run},
     };
     struct pipeline *pipeline;
     enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
@@ -164,6 +168,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);
     provenance.settings = run->formats.settings.bytes;
+    if (status == STATUS_OK) status = output_complete(run->output, error);
     if (status == STATUS_OK) status = commit_forget(run->item->output, error);
     if (status == STATUS_OK) status = output_commit(run->output, error);
     return status == STATUS_OK ? commit_record(&facts, &provenance, error) : status;
@@ -178,6 +183,7 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     enum status status =
         item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
     if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
+    if (stop_asked()) leave_early();  // between two inputs, or while a FIFO had no writer
     if (status == STATUS_OK && is_file) status = prepare_file(job, run, &provenance, &skip, error);
     if (status != STATUS_OK) return status;
     if (skip) {
@@ -187,12 +193,12 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     }
     status = output_open(run->item->output, &run->output, error);
     if (status == STATUS_OK) status = stream(job, run, &totals, error);
-    totals_add(&job->totals, &totals);
     if (status == STATUS_OK && is_file) status = check_limit(job, run, &totals, error);
     if (status == STATUS_OK) {
         status = is_file ? commit(job, run, &totals, now_seconds() - begin, error)
                          : output_commit(run->output, error);
     }
+    if (status == STATUS_OK) totals_add(&job->totals, &totals);  // the summary is of what is there
     if (status == STATUS_OK && !is_file) status = check_limit(job, run, &totals, error);
     return status;
 }

@@ -125,6 +125,18 @@ static enum status check_vocabulary(const struct options *options, const struct 
                      options->model, (int)ids, (int)rows);
 }
 
+static void tell_labels(const struct options *options, const struct model *model) {
+    if (model->label_source == LABELS_NUMBERED) {
+        report_warning(
+            "%s names no labels: they are called LABEL_0 to LABEL_%d; --labels FILE "
+            "names them",
+            options->model, (int)model->config.n_labels - 1);
+    } else if (options->labels != NULL && model->label_source != LABELS_FROM_FILE) {
+        report_note("--labels %s is not used: %s names its labels itself", options->labels,
+                    options->model);
+    }
+}
+
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error) {
     *engine = (struct engine){0};
     enum status status = choose_device(options, engine, error);
@@ -139,11 +151,8 @@ enum status engine_open(const struct options *options, struct engine *engine, st
     if (status == STATUS_OK) status = open_encoder(options, engine, error);
     if (status != STATUS_OK) {
         engine_close(engine);
-    } else if (engine->model->label_source == LABELS_NUMBERED && !options->quiet) {
-        report_warning(
-            "%s names no labels: they are called LABEL_0 to LABEL_%d; --labels FILE "
-            "names them",
-            options->model, (int)engine->model->config.n_labels - 1);
+    } else if (!options->quiet) {
+        tell_labels(options, engine->model);
     }
     return status;
 }

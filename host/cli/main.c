@@ -40,6 +40,7 @@ int main(int argc, char **argv) {
     struct options options;
     struct error error = {.text = ""};
     signal(SIGPIPE, SIG_IGN);  // a write to a closed pipe is an error like any other
+    signal(SIGXFSZ, SIG_IGN);  // so is one beyond `ulimit -f`
     if (!fill_standard_streams()) return STATUS_IO;
     enum status status = options_parse(argc, argv, &options, &error);
     if (status == STATUS_OK) status = run(&options, &error);

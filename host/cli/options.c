@@ -250,8 +250,9 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
     *options = (struct options){.device = "auto", .max_length = -1, .max_bad = "1%"};
     enum status status = parse_command(argc, argv, options, error);
     if (status != STATUS_OK) return status;
+    if (options->command == COMMAND_VERSION) return STATUS_OK;
     const unsigned command = commands[options->command].commands;
-    if (command == 0 || options->command == COMMAND_VERSION) return STATUS_OK;
+    if (command == 0) return STATUS_OK;
     status = read_environment(command, options, error);
     bool only_inputs = false;
     options->inputs = argv;  // inputs are moved to the front as they come

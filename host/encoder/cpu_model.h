@@ -16,6 +16,8 @@
 // token are computed and dropped. Large enough for the library's full rate, small enough that the
 // last tile wastes little and a tile's feed-forward activations stay in the cache.
 enum { TILE_ROWS = 128 };
+_Static_assert(TILE_ROWS % 16 == 0,
+               "gemm.h: only then a row's result does not depend on its place");
 
 struct norm_weights {
     float *weight, *bias;  // [H]

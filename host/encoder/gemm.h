@@ -4,7 +4,9 @@
 // where asked for. The number of rows is fixed when the product is planned. That is what makes a
 // row's result independent of the rows around it: the library picks one kernel for the shape, every
 // element is one chain of fused multiply-adds over the inner dimension, and batches of any size are
-// walked in tiles of exactly that many rows.
+// walked in tiles of exactly that many rows. The number must be a multiple of 16 for that: the
+// library's AVX2 kernels take four rows at a time and sum the one to three left over in another
+// order.
 #ifndef WADER_HOST_ENCODER_GEMM_H
 #define WADER_HOST_ENCODER_GEMM_H
 

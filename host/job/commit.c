@@ -40,11 +40,18 @@ static enum status lock_failed(struct commit_lock *lock, const char *output, int
     return error_set(error, STATUS_IO, "%s: cannot be written: %s", output, strerror(reason));
 }
 
+// The lock is ours, so an attempt that left its lock file is dead, and so is what else it left.
+static void sweep(const char *output) {
+    char *record = beside(output, "", ".meta.json");
+    output_sweep(output);
+    if (record != NULL) output_sweep(record);
+    free(record);
+}
+
 enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error) {
     *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
     if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
     for (;;) {
-        lock->was_left = access(lock->path, F_OK) == 0;
         lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (lock->fd < 0) return lock_failed(lock, output, errno, error);
         if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) return lock_failed(lock, output, errno, error);
@@ -53,6 +60,15 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
         struct stat ours, named;
         if (fstat(lock->fd, &ours) == 0 && stat(lock->path, &named) == 0 &&
             ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
+            // Whoever gets the lock marks the file. An unmarked one may be there only because
+            // another run asks for it at this moment too: nobody has worked under it.
+            lock->was_left = ours.st_size > 0;
+            if (!lock->was_left && (write(lock->fd, "wader\n", 6) != 6 || fsync(lock->fd) != 0)) {
+                int reason = errno;
+                unlink(lock->path);
+                return lock_failed(lock, output, reason, error);
+            }
+            if (lock->was_left) sweep(output);
             return STATUS_OK;
         }
         close(lock->fd);

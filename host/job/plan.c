@@ -131,11 +131,18 @@ static enum status check_outputs_differ(const struct plan *plan, struct error *e
     return status;
 }
 
-static enum status check_not_input(const struct plan_item *item, struct error *error) {
+// An output takes its name in a rename, which would replace a device such as /dev/null as well.
+static enum status check_output(const struct plan_item *item, struct error *error) {
     struct stat input, output;
+    if (strcmp(item->output, "-") == 0 || stat(item->output, &output) != 0) return STATUS_OK;
+    if (!S_ISREG(output.st_mode)) {
+        return error_set(error, STATUS_USAGE,
+                         "%s: the output is there already and not a regular file; give another "
+                         "name, or - for stdout",
+                         item->output);
+    }
     if (strcmp(item->input, "-") != 0 && stat(item->input, &input) == 0 &&
-        stat(item->output, &output) == 0 && input.st_dev == output.st_dev &&
-        input.st_ino == output.st_ino) {
+        input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
         return error_set(error, STATUS_USAGE, "%s: the output is the input itself", item->output);
     }
     return STATUS_OK;
@@ -147,13 +154,15 @@ static enum status name_outputs(const struct plan_request *request, bool many, s
     if (many && strcmp(output, "-") == 0) {
         return error_set(error, STATUS_USAGE, "several inputs need an output directory: -o DIR");
     }
-    enum status status = many ? make_directory(output, error) : STATUS_OK;
+    if (output[0] == '\0') return error_set(error, STATUS_USAGE, "-o: the name is empty");
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < plan->n_items && status == STATUS_OK; i++) {
         struct plan_item *item = &plan->items[i];
         item->output = many ? output_in(output, item->input, request->tsv) : strdup(output);
-        status = item->output == NULL ? out_of_memory(error) : check_not_input(item, error);
+        status = item->output == NULL ? out_of_memory(error) : check_output(item, error);
     }
-    return status == STATUS_OK && many ? check_outputs_differ(plan, error) : status;
+    if (status == STATUS_OK && many) status = check_outputs_differ(plan, error);
+    return status == STATUS_OK && many ? make_directory(output, error) : status;
 }
 
 // Keeps every n-th item from the I-th on: the shares differ by one file at most.
@@ -207,10 +216,19 @@ void plan_free(struct plan *plan) {
     *plan = (struct plan){0};
 }
 
-enum status plan_parse_shard(const char *text, int *shard, int *n_shards, struct error *error) {
+// The digits at `text`, at most as many as an int surely holds; NULL where there are none.
+static const char *parse_digits(const char *text, int *value) {
     int n = 0;
-    if (sscanf(text, "%d/%d%n", shard, n_shards, &n) != 2 || text[n] != '\0' || *n_shards < 1 ||
-        *shard < 0 || *shard >= *n_shards) {
+    for (*value = 0; n < 9 && text[n] >= '0' && text[n] <= '9'; n++) {
+        *value = 10 * *value + (text[n] - '0');
+    }
+    return n > 0 ? text + n : NULL;
+}
+
+enum status plan_parse_shard(const char *text, int *shard, int *n_shards, struct error *error) {
+    const char *end = parse_digits(text, shard);
+    end = end != NULL && *end == '/' ? parse_digits(end + 1, n_shards) : NULL;
+    if (end == NULL || *end != '\0' || *shard >= *n_shards) {
         return error_set(error, STATUS_USAGE,
                          "--shard %s: give I/N with 0 <= I < N, for example 0/4", text);
     }

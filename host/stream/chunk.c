@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/stream/chunk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,11 @@ static enum status refill(struct line_reader *reader, struct error *error) {
     reader->at = 0;
     reader->end = n;
     reader->ended = status == STATUS_OK && n == 0;
+    if (status == STATUS_INPUT && error != NULL) {
+        const size_t len = strlen(error->text);
+        snprintf(error->text + len, sizeof error->text - len, " (%llu whole records came before)",
+                 (unsigned long long)reader->n_records);
+    }
     return status;
 }
 
@@ -149,6 +155,11 @@ static enum status skip_byte_order_mark(struct line_reader *reader, struct error
     return status;
 }
 
+// Whether the next line can be read without waiting for anybody.
+static bool line_is_here(const struct line_reader *reader) {
+    return memchr(reader->raw + reader->at, '\n', reader->end - reader->at) != NULL;
+}
+
 enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct chunk *chunk,
                              struct error *error) {
     chunk->n_records = chunk->nbytes = chunk->n_tokens = 0;
@@ -160,7 +171,7 @@ enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct ch
     chunk->first_record = reader->n_records + 1;
     bool found = true;
     while (found && chunk->nbytes < CHUNK_NBYTES && chunk->n_records < CHUNK_RECORDS) {
-        if (flush_ms >= 0 && !reader->flushed && reader->at == reader->end &&
+        if (flush_ms >= 0 && !reader->flushed && !line_is_here(reader) &&
             input_would_wait(reader->input, flush_ms)) {
             chunk->flush = reader->flushed = true;
             return STATUS_OK;

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { READ_NBYTES = 256 * 1024 };
+enum { READ_NBYTES = 256 * 1024, CANCEL_MS = 100 };
 
 enum input_state { START, PLAIN, MEMBER, BETWEEN, PADDING, END };
 
@@ -27,6 +27,7 @@ struct input {
     char *name;
     int fd;
     bool may_wait;  // a pipe, a terminal: the next byte is up to somebody else
+    atomic_bool cancelled;
     uint64_t total_nbytes;
     enum input_state state;
     z_stream inflater;  // next_in/avail_in are the unconsumed part of `raw`, in every state
@@ -48,7 +49,7 @@ enum status input_open(const char *path, struct input **out, struct error *error
     const bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
-    struct stat info;
+    struct stat info = {0};
     if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
         enum status status =
             error_set(error, STATUS_INPUT, "%s: %s", is_stdin ? "stdin" : path,
@@ -93,6 +94,15 @@ static unsigned long long raw_offset(const struct input *input) {
     return (unsigned long long)input->read_nbytes - input->inflater.avail_in;
 }
 
+// Waits until there is something to read. Looks up now and then for input_cancel.
+static enum status await_readable(struct input *input, struct error *error) {
+    struct pollfd readable = {.fd = input->fd, .events = POLLIN};
+    while (!input->cancelled) {
+        if (poll(&readable, 1, CANCEL_MS) != 0) return STATUS_OK;
+    }
+    return error_set(error, STATUS_AGAIN, "%s: reading was called off", input->name);
+}
+
 // Reads once, behind the unconsumed raw bytes (there is room: they are few or none). At the end of
 // the file it says so in `raw_ended`.
 static enum status read_raw(struct input *input, struct error *error) {
@@ -100,6 +110,8 @@ static enum status read_raw(struct input *input, struct error *error) {
     if (inflater->avail_in == 0) inflater->next_in = input->raw;
     unsigned char *at = input->raw + (inflater->next_in - input->raw) + inflater->avail_in;
     for (;;) {
+        enum status status = input->may_wait ? await_readable(input, error) : STATUS_OK;
+        if (status != STATUS_OK) return status;
         ssize_t n = read(input->fd, at, sizeof input->raw - (size_t)(at - input->raw));
         if (n > 0) {
             sha256_update(input->hash, at, (size_t)n);
@@ -112,10 +124,7 @@ static enum status read_raw(struct input *input, struct error *error) {
             sha256_finish(input->hash, input->sha256);
             return STATUS_OK;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            struct pollfd readable = {.fd = input->fd, .events = POLLIN};
-            poll(&readable, 1, -1);
-        } else if (errno != EINTR) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             return error_set(error, STATUS_IO, "%s: reading at byte %llu: %s", input->name,
                              raw_offset(input), strerror(errno));
         }
@@ -287,6 +296,10 @@ bool input_would_wait(const struct input *input, int wait_ms) {
     if (!input->may_wait || input->inflater.avail_in > 0 || input->raw_ended) return false;
     struct pollfd readable = {.fd = input->fd, .events = POLLIN};
     return poll(&readable, 1, wait_ms) == 0;
+}
+
+void input_cancel(struct input *input) {
+    input->cancelled = true;
 }
 
 const char *input_name(const struct input *input) {

@@ -31,6 +31,10 @@ enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
 // Files never do.
 bool input_would_wait(const struct input *input, int wait_ms);
 
+// Makes an input_read that waits for another program, now or later, end with STATUS_AGAIN. May be
+// called from another thread.
+void input_cancel(struct input *input);
+
 // What to call it in a message: the path, or "stdin".
 const char *input_name(const struct input *input);
 

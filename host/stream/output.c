@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/stream/output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +26,7 @@ struct output {
     bool compress;
     z_stream deflater;
     bool deflater_ready;
-    bool committed;
+    bool complete, committed;
     struct sha256 *hash;
     char sha256[SHA256_HEX_LEN + 1];
     uint64_t nbytes;
@@ -56,7 +59,38 @@ static char *temporary_of(const char *path) {
     return temporary;
 }
 
+// What temporary_of puts behind the base name: ".<hex>-<hex>-<hex>.tmp".
+static bool is_temporary_tail(const char *tail) {
+    if (*tail != '.') return false;
+    const size_t len = strspn(tail + 1, "0123456789abcdef-");
+    return len > 0 && strcmp(tail + 1 + len, ".tmp") == 0;
+}
+
+void output_sweep(const char *path) {
+    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    const size_t len = strlen(base);
+    char *directory = directory_of(path);
+    DIR *entries = directory != NULL ? opendir(directory) : NULL;
+    for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
+        const char *name = entry->d_name;
+        if (name[0] == '.' && strncmp(name + 1, base, len) == 0 &&
+            is_temporary_tail(name + 1 + len)) {
+            unlinkat(dirfd(entries), name, 0);
+        }
+    }
+    if (entries != NULL) closedir(entries);
+    free(directory);
+}
+
 static enum status open_file(struct output *output, const char *path, struct error *error) {
+    // The rename at the end would put a file in the place of a device, a pipe or a directory.
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        return error_set(error, STATUS_IO,
+                         "%s: is there and not a regular file; give another name, or - for stdout",
+                         path);
+    }
+    output->fd = -1;
     output->path = strdup(path);
     output->temporary = temporary_of(path);
     if (output->path == NULL || output->temporary == NULL) {
@@ -105,6 +139,17 @@ static enum status write_all(struct output *output, const void *bytes, size_t n,
     while (n > 0) {
         ssize_t written = write(output->fd, at, n);
         if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            // Whoever started us may have made the pipe non-blocking.
+            struct pollfd writable = {.fd = output->fd, .events = POLLOUT};
+            poll(&writable, 1, -1);
+            continue;
+        }
+        if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            struct pollfd writable = {.fd = output->fd, .events = POLLOUT};
+            poll(&writable, 1, -1);
+            continue;
+        }
         if (written < 0 && errno == EPIPE && output->path == NULL) {
             return error_set(error, STATUS_PIPE, "stdout: whoever read it went away");
         }
@@ -183,7 +228,7 @@ static enum status io_failed(struct output *output, const char *doing, struct er
                      doing, strerror(errno));
 }
 
-enum status output_commit(struct output *output, struct error *error) {
+enum status output_complete(struct output *output, struct error *error) {
     enum status status = write_block(output, true, error);
     if (status != STATUS_OK) return status;
     sha256_finish(output->hash, output->sha256);
@@ -191,6 +236,13 @@ enum status output_commit(struct output *output, struct error *error) {
     const int fd = output->fd;
     output->fd = -1;
     if (close(fd) != 0) return io_failed(output, "closing", error);
+    output->complete = true;
+    return STATUS_OK;
+}
+
+enum status output_commit(struct output *output, struct error *error) {
+    enum status status = output->complete ? STATUS_OK : output_complete(output, error);
+    if (status != STATUS_OK) return status;
     if (output->path != NULL) {
         if (rename(output->temporary, output->path) != 0) {
             return io_failed(output, "renaming into place", error);

@@ -21,18 +21,26 @@ enum status output_write(struct output *output, const char *bytes, size_t n, str
 // Sends what was written on its way, where that does not change the bytes: plain stdout.
 enum status output_flush(struct output *output, struct error *error);
 
-// Writes the rest, syncs file and directory, renames. After a failure the file is not there.
+// Writes and syncs the rest: what may still fail for want of room, while an earlier output of that
+// name stands untouched. Nothing more can be written; output_commit comes next.
+enum status output_complete(struct output *output, struct error *error);
+
+// Completes it where that is still to do, renames, syncs the directory. After a failure the file is
+// not there.
 enum status output_commit(struct output *output, struct error *error);
 
 // Leaves nothing behind unless output_commit succeeded. NULL is fine.
 void output_close(struct output *output);
 
-// SHA-256 of the uncompressed bytes, and their number; valid after output_commit.
+// SHA-256 of the uncompressed bytes, and their number; valid after output_complete.
 const char *output_sha256(const struct output *output);
 uint64_t output_nbytes(const struct output *output);
 
 // Removes the unfinished file at once; for a signal's way out, while another thread may be writing.
 void output_abandon(struct output *output);
+
+// Removes the unfinished files that dead attempts at `path` left. The caller knows that none lives.
+void output_sweep(const char *path);
 
 // Writes a small file the same way: whole or not at all, durable.
 enum status output_write_file(const char *path, const char *bytes, size_t n, struct error *error);

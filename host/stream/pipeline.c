@@ -91,6 +91,7 @@ void fail(struct pipeline *pipeline, enum status status, const struct error *err
     }
     pipeline->stopping = true;
     unlock_changed(pipeline);
+    input_cancel(pipeline->input);
 }
 
 void leave(struct pipeline *pipeline) {

@@ -7,7 +7,6 @@
 #include "tests/check.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
-#include "weights/bert_config.h"
 
 static void check_tensor(const struct tiny_model_spec *spec, const char *name, struct tensor tensor,
                          int32_t rows, int32_t columns) {
@@ -221,14 +220,18 @@ static void config_alone(void) {
     struct bert_config config;
     struct error error = {""};
     temp_dir_make(dir);
-    CHECK_INT(bert_config_open(dir, &config, &error), STATUS_MODEL);
+    CHECK_INT(model_read_config(dir, &config, &error), STATUS_MODEL);
     CHECK_CONTAINS(error.text, "no config.json");
     tiny_model_write_config(dir, &spec);
-    CHECK_INT(bert_config_open(dir, &config, &error), STATUS_OK);
-    spec.config.n_labels = 0;  // num_labels is not there, and names are not looked at
+    CHECK_INT(model_read_config(dir, &config, &error), STATUS_OK);
+    check_config(&config, &spec.config);
+    spec.config_extra = "\"id2label\":null";
+    tiny_model_write_config(dir, &spec);
+    CHECK_INT(model_read_config(dir, &config, &error), STATUS_OK);
+    spec.config.n_labels = 0;  // only the weights would tell
     check_config(&config, &spec.config);
     temp_dir_write_text(dir, "config.json", "{\"model_type\":\"t5\"}");
-    CHECK_INT(bert_config_open(dir, &config, &error), STATUS_MODEL);
+    CHECK_INT(model_read_config(dir, &config, &error), STATUS_MODEL);
     CHECK_CONTAINS(error.text, "\"t5\"");
     temp_dir_remove(dir);
 }

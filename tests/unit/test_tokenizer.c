@@ -295,6 +295,11 @@ static void test_decoding(void) {
                 CHECK_FAIL("U+%04X cut to %zu bytes is taken", (unsigned)code, cut);
             }
             free(end);
+            // The rest being there, beyond the end, must change nothing. (A library that is not
+            // instrumented could read it behind AddressSanitizer's back.)
+            if (unicode_next(bytes, bytes + cut, &len) != CHAR_DELETE || len != 1) {
+                CHECK_FAIL("U+%04X: read beyond the end after %zu bytes", (unsigned)code, cut);
+            }
         }
         free(bytes);
     }

@@ -29,11 +29,11 @@ static const char good_json[] =
     "\"max_input_chars_per_word\":100,\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,"
     "\"[MASK]\":4,\"a\":5,\"##a\":6,\"b\":7,\"B\":8}}}";
 
-// `text` with its one `from` replaced by `to`. Three results may be in use at a time.
+// `text` with its one `from` replaced by `to`. Eight results may be in use at a time.
 static const char *swap(const char *text, const char *from, const char *to) {
-    static char results[3][4000];
+    static char results[8][4000];
     static int turn;
-    char *result = results[turn++ % 3];
+    char *result = results[turn++ % 8];
     const char *at = strstr(text, from);
     if (at == NULL) {
         CHECK_FAIL("the test's own text lacks %s", from);
@@ -130,10 +130,18 @@ static void test_added(void) {
                "\"9\":{\"content\":\"new\",\"special\":true,\"normalized\":false}}}",
                "anewb", "2 5 9 7 3");
     check_made(good_vocab, NULL, "{\"additional_special_tokens\":[\"B\"]}", "aBa", "2 5 8 5 3");
+    // Not special and not said: normalized.
+    check_refused(good_vocab, NULL, "{\"added_tokens_decoder\":{\"2\":{\"content\":\"[CLS]\"}}}",
+                  "normalized", "added_tokens_decoder");
+    check_refused(good_vocab, NULL,
+                  "{\"added_tokens_decoder\":{\"x\":{\"content\":\"[CLS]\","
+                  "\"special\":true}}}",
+                  "a key of added_tokens_decoder is \"x\"", "ids");
     check_refused(good_vocab, NULL, "{\"additional_special_tokens\":[\"<x>\"]}", "\"<x>\"",
                   "tokenizer_config.json");
     check_refused(NULL, swap(more, "\"id\":10", "\"id\":11"), NULL, "11", "should have 10");
     check_refused(NULL, swap(more, "\"id\":10", "\"id\":9"), NULL, "share an id", "beyond");
+    check_refused(NULL, swap(more, "<e>a", "<e>"), NULL, "\"<e>\" has the id 10 here", "9 else");
     check_refused(NULL, swap(good_json, "\"id\":2,", "\"id\":5,"), NULL, "5 here", "2 in the voc");
     check_refused(NULL, swap(good_json, "\"lstrip\":false", "\"lstrip\":true"), NULL, "lstrip",
                   "added_tokens");
@@ -237,6 +245,13 @@ static void test_directories(void) {
     CHECK(tokenizer == NULL);
     CHECK_CONTAINS(error.text, "tokenizer_config.json: not a regular file");
     rmdir(config);
+    snprintf(config, sizeof config, "%s/added_tokens.json", dir);
+    out = fopen(config, "wb");
+    if (out == NULL) exit(1);
+    fclose(out);
+    CHECK_INT(tokenizer_open(dir, &tokenizer, &error), STATUS_MODEL);
+    CHECK_CONTAINS(error.text, "added_tokens.json: supported only beside a tokenizer.json");
+    unlink(config);
     unlink(path);
     rmdir(dir);
     CHECK_INT(tokenizer_open(dir, &tokenizer, NULL), STATUS_MODEL);

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How fast the CPU encoder is, and how near to the matrix library's own rate on the same shapes:
+//   bench_encoder [--layers 12] [--hidden 768] [--heads 12] [--feed 3072] [--length 16]
+//                 [--titles 2048] [--threads 1] [--batch-tokens N]
+// The default shape is bert-base-multilingual-cased with a small vocabulary; the weights are
+// random. What it prints first, machine and command, is what the figures are good for.
+#include <pthread.h>
+#include <unistd.h>
+
+#include "host/encoder/cpu_model.h"
+#include "host/encoder/encoder.h"
+#include "tests/check.h"
+#include "tests/support/temp_dir.h"
+
+enum { VOCAB_SIZE = 1000, N_LABELS = 8 };
+
+static void must(enum status status, const struct error *error) {
+    if (status == STATUS_OK) return;
+    fprintf(stderr, "%s\n", error->text);
+    exit(1);
+}
+
+static void *must_alloc(size_t n, size_t size) {
+    void *memory;
+    struct error error;
+    must(alloc_zeroed(&memory, n, size, "the benchmark", &error), &error);
+    return memory;
+}
+
+static void fill(float *out, size_t n, double size) {
+    struct check_random random = {1};
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (float)(size * ((double)(check_next(&random) >> 11) * 0x1p-52 - 1.0));
+    }
+}
+
+struct options {
+    int32_t layers, hidden, heads, feed, length, titles, threads, batch_tokens;
+};
+
+static struct options read_options(int argc, char **argv) {
+    struct options options = {12, 768, 12, 3072, 16, 2048, 1, 0};
+    const struct {
+        const char *name;
+        int32_t *value;
+    } known[] = {{"--layers", &options.layers},   {"--hidden", &options.hidden},
+                 {"--heads", &options.heads},     {"--feed", &options.feed},
+                 {"--length", &options.length},   {"--titles", &options.titles},
+                 {"--threads", &options.threads}, {"--batch-tokens", &options.batch_tokens}};
+    for (int i = 1; i < argc; i += 2) {
+        size_t k = 0;
+        while (k < ARRAY_LEN(known) && strcmp(argv[i], known[k].name) != 0) k++;
+        const long value = i + 1 < argc ? strtol(argv[i + 1], NULL, 10) : 0;
+        if (k == ARRAY_LEN(known) || value < 1 || value > 10000000) {
+            fprintf(stderr, "%s: not an option with a number from 1\n", argv[i]);
+            exit(STATUS_USAGE);
+        }
+        *known[k].value = (int32_t)value;
+    }
+    if (options.hidden % options.heads != 0 || options.length < 2 || options.length > 512) {
+        fprintf(stderr, "--hidden is a multiple of --heads, --length is 2 to 512\n");
+        exit(STATUS_USAGE);
+    }
+    return options;
+}
+
+static void print_machine(int argc, char **argv) {
+    char line[256], name[256] = "a processor without a name";
+    double load = 0;
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "model name", 10) != 0 || strchr(line, ':') == NULL) continue;
+        snprintf(name, sizeof name, "%s", strchr(line, ':') + 2);
+        name[strcspn(name, "\n")] = '\0';
+        break;
+    }
+    if (file != NULL) fclose(file);
+    file = fopen("/proc/loadavg", "r");
+    if (file != NULL && fgets(line, sizeof line, file) != NULL) load = strtod(line, NULL);
+    if (file != NULL) fclose(file);
+    printf("machine  %s, %ld processors, %s, load %.1f before\ncommand ", name,
+           sysconf(_SC_NPROCESSORS_ONLN), kernels_choose()->name, load);
+    for (int i = 0; i < argc; i++) printf(" %s", argv[i]);
+    printf("\n");
+}
+
+// ---- a model whose tensors all lie in one small file of random numbers
+
+struct pool {
+    struct file_map map;
+    struct bert_layer *layers;
+    struct model model;
+};
+
+static struct tensor some(const struct pool *pool, int32_t rows, int32_t columns) {
+    const size_t n = (size_t)rows * (size_t)columns;
+    CHECK(n * sizeof(float) <= pool->map.nbytes);
+    return (struct tensor){.data = pool->map.bytes, .n_elements = n, .dtype = DTYPE_F32};
+}
+
+static struct dense some_dense(const struct pool *pool, int32_t n_out, int32_t n_in) {
+    return (struct dense){some(pool, n_out, n_in), some(pool, n_out, 1)};
+}
+
+static struct pool make_model(const struct options *options) {
+    const int32_t h = options->hidden, f = options->feed;
+    char dir[TEMP_PATH_MAX], path[TEMP_PATH_MAX + 16];
+    struct error error;
+    struct pool pool = {.layers = must_alloc((size_t)options->layers, sizeof *pool.layers)};
+    const size_t rows = (size_t)(f > VOCAB_SIZE ? f : VOCAB_SIZE), n = rows * (size_t)h;
+    float *values = must_alloc(n, sizeof *values);
+    fill(values, n, 1.5 / sqrt(h));
+    temp_dir_make(dir);
+    temp_dir_write(dir, "pool", values, n * sizeof *values);
+    free(values);
+    must(path_join(path, sizeof path, dir, "pool", &error), &error);
+    must(file_map_open(path, &pool.map, &error), &error);
+    temp_dir_remove(dir);  // it stays mapped
+
+    const struct layer_norm norm = {some(&pool, h, 1), some(&pool, h, 1)};
+    const struct dense square = some_dense(&pool, h, h);
+    for (int32_t l = 0; l < options->layers; l++) {
+        pool.layers[l] = (struct bert_layer){
+            square, square, square, square, norm, some_dense(&pool, f, h), some_dense(&pool, h, f),
+            norm};
+    }
+    pool.model.config = (struct bert_config){VOCAB_SIZE,     512,      2,     h, f, options->layers,
+                                             options->heads, N_LABELS, 1e-12F};
+    pool.model.weights = (struct bert_weights){.word_embeddings = some(&pool, VOCAB_SIZE, h),
+                                               .position_embeddings = some(&pool, 512, h),
+                                               .token_type_embeddings = some(&pool, 2, h),
+                                               .embedding_norm = norm,
+                                               .layers = pool.layers,
+                                               .pooler = square,
+                                               .classifier = some_dense(&pool, N_LABELS, h)};
+    return pool;
+}
+
+// ---- the encoder
+
+static void submit(struct encoder *encoder, int32_t i, int32_t n_titles, int32_t length) {
+    struct encoder_slot *slot = encoder_slot(encoder, i);
+    struct check_random random = {(unsigned long long)i};
+    slot->n_titles = n_titles;
+    for (int32_t t = 0; t < n_titles; t++) slot->cu_seqlens[t + 1] = (t + 1) * length;
+    for (int32_t t = 0; t < n_titles * length; t++) {
+        slot->token_ids[t] = (int32_t)check_below(&random, VOCAB_SIZE);
+    }
+    encoder_submit(encoder, i);
+}
+
+// Seconds for `n_titles`, with every slot busy.
+static double run(struct encoder *encoder, int32_t n_titles, int32_t length) {
+    struct error error;
+    const int32_t n_most = encoder->batch_tokens / length;
+    const double begin = now_seconds();
+    int32_t n_submitted = 0;
+    for (int32_t turn = 0; n_submitted < n_titles; turn++) {
+        const int32_t i = turn % encoder->n_slots, n_left = n_titles - n_submitted;
+        must(encoder_wait(encoder, i, &error), &error);  // returns at once for a free slot
+        submit(encoder, i, n_left < n_most ? n_left : n_most, length);
+        n_submitted += n_left < n_most ? n_left : n_most;
+    }
+    for (int32_t i = 0; i < encoder->n_slots; i++) {
+        must(encoder_wait(encoder, i, &error), &error);
+    }
+    return now_seconds() - begin;
+}
+
+// ---- the library alone
+
+// Seconds of one product of TILE_ROWS rows, the best of several rounds.
+static double product_seconds(struct gemm_engine *engine, struct gemm_stream *stream, int32_t n_in,
+                              int32_t n_out, enum gemm_epilogue epilogue) {
+    const size_t in = (size_t)n_in, out = (size_t)n_out;
+    struct gemm *gemm;
+    struct gemm_weights *packed;
+    struct error error;
+    must(gemm_create(engine, TILE_ROWS, n_in, n_out, epilogue, &gemm, &error), &error);
+    float *weight = must_alloc(in * out, sizeof *weight), *bias = must_alloc(out, sizeof *bias);
+    float *x = must_alloc(TILE_ROWS * in, sizeof *x), *y = must_alloc(TILE_ROWS * out, sizeof *y);
+    void *scratch = must_alloc(gemm_scratch_nbytes(gemm) + 64, 1);
+    fill(weight, in * out, 1.5 / sqrt(n_in));
+    fill(x, TILE_ROWS * in, 1);
+    must(gemm_pack(gemm, weight, bias, &packed, &error), &error);
+    double best = INFINITY;
+    for (int round = 0; round < 20; round++) {
+        const double begin = now_seconds();
+        for (int n = 0; n < 4; n++) {
+            must(gemm_run(gemm, packed, stream, x, y,
+                          (char *)scratch + (64 - (uintptr_t)scratch % 64), &error),
+                 &error);
+        }
+        best = fmin(best, (now_seconds() - begin) / 4);
+    }
+    gemm_weights_destroy(packed);
+    gemm_destroy(gemm);
+    free(scratch);
+    free(y);
+    free(x);
+    free(bias);
+    free(weight);
+    return best;
+}
+
+struct work {
+    double flops, seconds;  // of the products for one title
+};
+
+// The last layer's products other than keys and values have one row for each title.
+static struct work products_of(const struct options *options) {
+    const int32_t h = options->hidden, f = options->feed;
+    const double inner = (options->layers - 1) * (double)options->length, last = options->length;
+    const struct {
+        int32_t n_in, n_out;
+        enum gemm_epilogue epilogue;
+        double rows;
+    } products[] = {
+        {h, 3 * h, GEMM_BIAS, inner}, {h, 2 * h, GEMM_BIAS, last},
+        {h, h, GEMM_BIAS, inner + 2}, {h, f, GEMM_BIAS_GELU, inner + 1},
+        {f, h, GEMM_BIAS, inner + 1}, {h, h, GEMM_BIAS_TANH, 1},
+        {h, N_LABELS, GEMM_BIAS, 1},
+    };
+    struct gemm_engine *engine;
+    struct gemm_stream *stream;
+    struct error error;
+    struct work work = {0, 0};
+    must(gemm_engine_create(&engine, &error), &error);
+    must(gemm_stream_create(engine, &stream, &error), &error);
+    for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+        const int32_t n_in = products[i].n_in, n_out = products[i].n_out;
+        const double flops = 2.0 * n_in * n_out;
+        const double seconds =
+            product_seconds(engine, stream, n_in, n_out, products[i].epilogue) / TILE_ROWS;
+        printf("library  %d to %d: %.1f GFLOP/s\n", n_in, n_out, flops / seconds * 1e-9);
+        work.flops += products[i].rows * flops;
+        work.seconds += products[i].rows * seconds;
+    }
+    gemm_stream_destroy(stream);
+    gemm_engine_destroy(engine);
+    return work;
+}
+
+int main(int argc, char **argv) {
+    const struct options options = read_options(argc, argv);
+    struct encoder *encoder;
+    struct error error;
+    print_machine(argc, argv);
+    struct pool pool = make_model(&options);
+    const int32_t batch_tokens =
+        options.batch_tokens > 0
+            ? options.batch_tokens
+            : encoder_cpu_batch_tokens(&pool.model.config, options.threads, options.length);
+    const struct encoder_limits limits = {.batch_tokens = batch_tokens,
+                                          .n_threads = options.threads};
+    must(encoder_create_cpu(&pool.model, &limits, &encoder, &error), &error);
+    run(encoder, batch_tokens / options.length, options.length);  // pages in, clocks up
+    const double seconds = run(encoder, options.titles, options.length);
+    encoder_destroy(encoder);
+    const struct work work = products_of(&options);
+    const double per_second = options.titles / seconds;
+    printf("encoder  %d titles of %d tokens in %.2f s, batches of %d tokens, %d threads\n",
+           options.titles, options.length, seconds, batch_tokens, options.threads);
+    printf("encoder  %.1f titles/s, %.0f tokens/s, %.1f GFLOP/s of products\n", per_second,
+           per_second * options.length, per_second * work.flops * 1e-9);
+    printf(
+        "bound    %.1f GFLOP/s with one thread: the library on the same shapes; each thread "
+        "reaches %.0f%% of it\n",
+        work.flops / work.seconds * 1e-9, 100 * per_second * work.seconds / options.threads);
+    file_map_close(&pool.map);
+    free(pool.layers);
+    return check_failures == 0 ? 0 : 1;
+}
