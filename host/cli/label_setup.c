@@ -207,6 +207,11 @@ static enum status split_passthrough(const char *list, struct item_formats *form
             return error_set(error, STATUS_USAGE, "--passthrough takes %d fields at most",
                              (int)PASSTHROUGH_MAX);
         }
+        for (int i = 0; i < record->n_passthrough; i++) {
+            if (strcmp(name, record->passthrough[i].name) == 0) {
+                return error_set(error, STATUS_USAGE, "--passthrough names \"%s\" twice", name);
+            }
+        }
         enum status status = check_passthrough(name, record->kind, error);
         if (status == STATUS_OK) {
             status = make_field("--passthrough", name, record->kind,

@@ -126,13 +126,14 @@ enum status command_tokenize(const struct options *options, struct error *error)
         return error_set(error, STATUS_USAGE, "tokenize takes one input at most, not %d",
                          options->n_inputs);
     }
-    struct bert_config config;
     struct tokenizer *tokenizer = NULL;
     struct job job = {.options = options};
-    enum status status = model_read_config(options->model, &config, error);
-    if (status == STATUS_OK) {
-        status = choose_max_length(options, &config, &job.max_length, error);
-    }
+    // config.json only tells how many tokens the model takes: a bare vocabulary will do where the
+    // command line says that.
+    struct bert_config config = {0};
+    enum status status = STATUS_OK;
+    if (options->max_length < 0) status = model_read_config(options->model, &config, error);
+    if (status == STATUS_OK) status = choose_max_length(options, &config, &job.max_length, error);
     if (status == STATUS_OK) status = tokenizer_open(options->model, &tokenizer, error);
     job.tokenizer = tokenizer;
     if (status == STATUS_OK) status = run(&job, error);

@@ -98,7 +98,8 @@ static unsigned long long raw_offset(const struct input *input) {
 static enum status await_readable(struct input *input, struct error *error) {
     struct pollfd readable = {.fd = input->fd, .events = POLLIN};
     while (!input->cancelled) {
-        if (poll(&readable, 1, CANCEL_MS) != 0) return STATUS_OK;
+        const int n = poll(&readable, 1, CANCEL_MS);
+        if (n > 0 || (n < 0 && errno != EINTR)) return STATUS_OK;
     }
     return error_set(error, STATUS_AGAIN, "%s: reading was called off", input->name);
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,11 +140,6 @@ static enum status write_all(struct output *output, const void *bytes, size_t n,
         if (written < 0 && errno == EINTR) continue;
         if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             // Whoever started us may have made the pipe non-blocking.
-            struct pollfd writable = {.fd = output->fd, .events = POLLOUT};
-            poll(&writable, 1, -1);
-            continue;
-        }
-        if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             struct pollfd writable = {.fd = output->fd, .events = POLLOUT};
             poll(&writable, 1, -1);
             continue;

@@ -21,35 +21,19 @@ import time
 import unicodedata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from packages import skip, use  # noqa: E402
+
 SHARED = pathlib.Path(os.environ.get("WADER_SHARED", ROOT.parent / "shared"))
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 BLOCK = 10000
 LENGTHS = [0, 0, 512, 512, 128, 16, 8, 3, 2]  # one a block, in turn; 0: no limit
 
 
-def skip(why):
-    print(f"SKIP: {why}")
-    sys.exit(77)
-
-
 def import_tokenizers(venv, threads):
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
     os.environ["RAYON_NUM_THREADS"] = str(threads)
-    try:
-        import tokenizers
-    except ImportError:
-        if not venv or sys.prefix == os.path.realpath(venv):
-            skip("no Python package tokenizers (pip install tokenizers, or give --venv DIR)")
-        python = os.path.join(venv, "bin", "python3")
-        make = [[sys.executable, "-m", "venv", venv], [python, "-m", "pip", "install", "-q",
-                "tokenizers"]]
-        if subprocess.run([python, "-c", "import tokenizers"], capture_output=True,
-                          check=False).returncode if os.path.exists(python) else True:
-            for command in make:
-                if subprocess.run(command, check=False).returncode:
-                    skip(f"{' '.join(command)} failed")
-        os.execv(python, [python] + sys.argv)
-    return tokenizers
+    return use("tokenizers", venv)
 
 
 def reference(tokenizers, model):

@@ -34,8 +34,9 @@ class Job:
 
     def identity(self):
         """Changes when output or record are written again."""
-        infos = [os.stat(self.output), os.stat(self.output + ".meta.json")]
-        return [(i.st_ino, i.st_mtime_ns, i.st_size) for i in infos]
+        found = [os.stat(p) if os.path.exists(p) else None
+                 for p in (self.output, self.output + ".meta.json")]
+        return [i and (i.st_ino, i.st_mtime_ns, i.st_size) for i in found]
 
     def rows(self):
         return e2e.read_output(self.output)

@@ -197,6 +197,7 @@ def test_usage(t):
             (["label", "--model", model, "--passthrough", "x", text], ["--passthrough", "text"]),
             (["label", "--model", model, "--input-format", "jsonl", "--passthrough", "score",
               source], ["score", "taken"]),
+            (["label", "--model", model, "--passthrough", "2,1,2", source], ["2", "twice"]),
             (["label", "--model", model, source, text], ["-o DIR"]),
             (["label", *several, source, "-"], ["stdin"]),
             (["label", *several, source, other], [source, other, "rename"]),

@@ -22,10 +22,7 @@ static double worst_weight;                 // in roundings
 
 static void *must_alloc(size_t nbytes) {
     void *memory = malloc(nbytes);
-    if (memory == NULL) {
-        perror("test_kernels");
-        exit(1);
-    }
+    if (memory == NULL) abort();
     return memory;
 }
 
@@ -234,19 +231,19 @@ static void run_attention(const struct kernels *set, const struct attention_case
     float *exact = must_alloc(n_scratch * sizeof(float)), *scratch = guarded(n_scratch);
     float *out = guarded(n_out);
     for (size_t i = 0; i < n_scratch; i++) exact[i] = scratch[i] = rubbish;
-    struct attention_head head = {query,
-                                  key,
-                                  value,
-                                  out,
-                                  item->strides[QUERY],
-                                  item->strides[KEY],
-                                  item->strides[VALUE],
-                                  .out_stride = stride,
-                                  .n_queries = n_queries,
-                                  .n_keys = item->n_keys,
-                                  .head_size = item->head_size,
-                                  .scale = 1.0F / sqrtf((float)item->head_size),
-                                  .scratch = isnan(rubbish) ? exact : scratch};
+    const struct attention_head head = {query,
+                                        key,
+                                        value,
+                                        out,
+                                        item->strides[QUERY],
+                                        item->strides[KEY],
+                                        item->strides[VALUE],
+                                        stride,
+                                        n_queries,
+                                        item->n_keys,
+                                        item->head_size,
+                                        1.0F / sqrtf((float)item->head_size),
+                                        isnan(rubbish) ? exact : scratch};
     set->attention(&head);
     for (size_t r = 0; r < q; r++) {
         memcpy(got + r * d, out + r * stride, d * sizeof(float));

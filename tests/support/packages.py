@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python packages that a test compares with, from a virtual environment made when it is needed."""
+import fcntl
+import importlib
+import os
+import subprocess
+import sys
+
+
+def skip(why):
+    print("SKIP: " + why)
+    sys.exit(77)
+
+
+def _make(venv, python, package):
+    """Installs `package`; several tests may want the same environment at the same time."""
+    os.makedirs(venv, exist_ok=True)
+    with open(os.path.join(venv, ".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        has = [python, "-c", "import " + package]
+        if os.path.exists(python) and not subprocess.run(has, capture_output=True,
+                                                         check=False).returncode:
+            return
+        for command in ([sys.executable, "-m", "venv", venv],
+                        [python, "-m", "pip", "install", "-q", package]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                last = (done.stderr or done.stdout).strip().split("\n")[-1]
+                skip("no Python package %s, and it cannot be installed: %s" % (package, last))
+
+
+def use(package, venv):
+    """The imported package. Where it is missing, it is installed into the directory `venv` and the
+    script starts anew there; without a `venv`, or without a registry, the test is skipped."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        pass
+    if not venv:
+        skip("no Python package %s (pip install it, or give --venv DIR)" % package)
+    if sys.prefix == os.path.realpath(venv):
+        skip("Python package %s cannot be imported from %s" % (package, venv))
+    python = os.path.join(venv, "bin", "python3")
+    _make(venv, python, package)
+    os.execv(python, [python] + sys.argv)

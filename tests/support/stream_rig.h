@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A whole stream for tests: a small real tokenizer, a fake encoder, catalogs made up at random, and
+// the rows that must come out, computed one record after the other.
+#ifndef WADER_TESTS_SUPPORT_STREAM_RIG_H
+#define WADER_TESTS_SUPPORT_STREAM_RIG_H
+
+#include "host/base/buffer.h"
+#include "host/stream/pipeline.h"
+#include "tests/support/fake_encoder.h"
+#include "tests/support/temp_dir.h"
+
+enum { RIG_MAX_LENGTH = 32 };
+
+struct rig {
+    char dir[TEMP_PATH_MAX];
+    struct tokenizer *tokenizer;
+    struct record_format record_format;
+    struct row_format row_format;
+    int32_t nan_id;  // of the token "!"
+};
+
+// What one run is made of. Zeros stand for: no threads of the encoder's own, no delay.
+struct rig_run {
+    int32_t batch_tokens, titles_cap, n_slots, n_tokenizers;
+    int n_threads, delay_us, flush_ms;
+    int64_t fail_at;  // -1: never
+    bool header, fail_on_bad;
+    struct record_watcher watcher;
+};
+
+void rig_open(struct rig *rig, enum record_kind from, enum row_kind to);
+void rig_close(struct rig *rig);
+
+// Appends `n` random records of the rig's kind; of a hundred, `n_bad` are bad in one way or other.
+void rig_catalog(const struct rig *rig, struct buffer *out, int n, unsigned n_bad,
+                 unsigned long long seed);
+
+// The rows that `catalog` must give, without the header, and the totals but for seconds.
+void rig_expect(const struct rig *rig, struct span catalog, struct buffer *rows,
+                struct totals *totals);
+
+// Runs `input_path` to `output_path` and commits it. Ends the program when the stream broke a rule
+// of the encoder's.
+enum status rig_run(const struct rig *rig, const struct rig_run *run, const char *input_path,
+                    const char *output_path, struct totals *totals, struct error *error);
+
+#endif
