@@ -143,6 +143,58 @@ static void not_committed(void) {
     output_close(NULL);
 }
 
+// Complete under its other name, an output can still be given up; committing it takes a rename.
+static void completed(void) {
+    struct output *output;
+    struct error error = {""};
+    for (int commit = 0; commit < 2; commit++) {
+        temp_dir_write_text(dir, "out", "what was there");
+        name_path("out");
+        CHECK_INT(output_open(path, &output, &error), STATUS_OK);
+        CHECK_INT(output_write(output, "row\n", 4, &error), STATUS_OK);
+        CHECK_INT(output_complete(output, &error), STATUS_OK);
+        CHECK_INT(output_nbytes(output), 4);
+        CHECK_INT(strlen(output_sha256(output)), SHA256_HEX_LEN);
+        if (commit == 1) CHECK_INT(output_commit(output, &error), STATUS_OK);
+        output_close(output);
+        struct buffer file = {0};
+        file_add(&file, path);
+        CHECK(span_equal((struct span){file.bytes, file.len},
+                         commit == 1 ? "row\n" : "what was there"));
+        CHECK_INT(n_files(), 1);
+        buffer_free(&file);
+    }
+    unlink(path);
+}
+
+// Unfinished files of dead attempts at this output go; all others stay.
+static void swept(void) {
+    static const char *const dead[] = {".out.gz.65f0-1a2b-3c.tmp", ".out.gz.0-0-0.tmp"};
+    static const char *const others[] = {
+        "out.gz",
+        ".out.gz.lock",
+        "out.gz.65f0-1-2.tmp",
+        ".out.65f0-1-2.tmp",
+        ".out.gz.tmp",
+        ".out.gz.65f0-1-2.part",
+        ".out.gz.note.tmp",
+        ".out.gz..tmp",
+        ".other.gz.0-0-0.tmp",
+        ".out.gz.meta.json.65f0-1-2.tmp",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(dead); i++) temp_dir_write_text(dir, dead[i], "");
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) temp_dir_write_text(dir, others[i], "");
+    name_path("out.gz");
+    output_sweep(path);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        name_path(others[i]);
+        CHECK(access(path, F_OK) == 0);
+        unlink(path);
+    }
+    CHECK_INT(n_files(), 0);
+    output_sweep("/nowhere/out.gz");
+}
+
 static void refused(void) {
     struct error error = {""};
     struct output *output;
@@ -263,6 +315,8 @@ int main(void) {
     temp_dir_make(dir);
     contents();
     not_committed();
+    completed();
+    swept();
     refused();
     disk_full();
     standard_output();

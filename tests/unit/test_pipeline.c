@@ -79,7 +79,7 @@ static void combinations(void) {
     struct rig rig;
     struct buffer catalog = {0};
     rig_open(&rig, RECORD_JSONL, ROW_JSONL);
-    rig_catalog(&rig, &catalog, 12000, 10, 5);
+    rig_catalog(&rig, &catalog, 8000, 10, 5);
     for (int i = 0; i < 12; i++) {
         const struct rig_run run = {
             .batch_tokens = batch_tokens[i % 4],
@@ -125,7 +125,7 @@ static void many_chunks(void) {
     struct rig rig;
     struct buffer catalog = {0};
     rig_open(&rig, RECORD_JSONL, ROW_TSV);
-    for (int i = 0; i < 40 * CHUNK_RECORDS; i++) {
+    for (int i = 0; i < 25 * CHUNK_RECORDS; i++) {
         buffer_add_text(&catalog, i % 5000 == 0 ? "{\"id\":1,\"title\":\"a\"}\n" : "\n");
     }
     struct rig_run run = {.batch_tokens = 100000,
@@ -204,7 +204,7 @@ static void answers(void) {
 
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
-    alarm(240);  // a stage that waits for ever fails the test
+    alarm(300);  // a stage that waits for ever fails the test
     combinations();
     kinds();
     many_chunks();
