@@ -3,6 +3,7 @@
 // Slots and threads around the CPU encoder. Each worker takes the next submitted slot and runs its
 // whole batch alone: the threads share nothing but the immutable weights and this queue, so their
 // number cannot change a result.
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,7 @@ static struct encoder_slot *cpu_slot(struct encoder *encoder, int32_t i) {
 static void cpu_submit(struct encoder *encoder, int32_t i) {
     struct cpu_encoder *cpu = (struct cpu_encoder *)encoder;
     pthread_mutex_lock(&cpu->mutex);
+    assert(cpu->slots[i].state != SLOT_SUBMITTED);
     cpu->slots[i].state = SLOT_SUBMITTED;
     cpu->queue[(cpu->queue_first + cpu->queue_len) % cpu->base.n_slots] = i;
     cpu->queue_len++;
@@ -221,6 +223,7 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
                                struct encoder **out, struct error *error) {
     const struct bert_config *config = &model->config;
     *out = NULL;
+    assert(limits->n_threads >= 1 && limits->batch_tokens >= 1);
     const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : limits->n_threads + 2;
     enum status status = check_memory(config, limits, n_slots, error);
     if (status != STATUS_OK) return status;
