@@ -163,6 +163,29 @@ enum status labels_numbered(size_t n, struct labels *labels, struct error *error
     return STATUS_OK;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum status labels_check_distinct(const struct labels *labels, const char *where,
+                                  struct error *error) {
+    void *memory;
+    enum status status = alloc_array(&memory, labels->n, sizeof(char *), "label names", error);
+    if (status != STATUS_OK) return status;
+    char **sorted = memory;
+    if (labels->n > 0) memcpy(sorted, labels->names, labels->n * sizeof *sorted);
+    qsort(sorted, labels->n, sizeof *sorted, by_name);
+    for (size_t i = 1; i < labels->n && status == STATUS_OK; i++) {
+        if (strcmp(sorted[i - 1], sorted[i]) == 0) {
+            status = error_set(error, STATUS_MODEL,
+                               "%s: two labels are called \"%s\"; rows could not tell them apart",
+                               where, sorted[i]);
+        }
+    }
+    free(sorted);
+    return status;
+}
+
 bool labels_say_nothing(const struct labels *labels) {
     for (size_t i = 0; i < labels->n; i++) {
         char numbered[32];

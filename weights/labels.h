@@ -25,6 +25,11 @@ enum status labels_from_lines(struct span text, const char *path, struct labels 
 // LABEL_0, LABEL_1, ...
 enum status labels_numbered(size_t n, struct labels *labels, struct error *error);
 
+// STATUS_MODEL where two classes have one name: rows could not tell them apart. `where` is for the
+// message.
+enum status labels_check_distinct(const struct labels *labels, const char *where,
+                                  struct error *error);
+
 // Whether the names say nothing: each is LABEL_ and its own number, or there are none.
 bool labels_say_nothing(const struct labels *labels);
 

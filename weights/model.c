@@ -106,7 +106,8 @@ static enum status name_labels(struct opening *opening) {
         opening->labels = (struct labels){0};
         status = labels_numbered((size_t)model->config.n_labels, &opening->labels, opening->error);
     }
-    return status;
+    if (status != STATUS_OK) return status;
+    return labels_check_distinct(&opening->labels, opening->dir, opening->error);
 }
 
 enum status model_open(const char *dir, const char *labels_file, struct model **out,

@@ -62,7 +62,8 @@ enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN 
     return STATUS_OK;
 }
 
-enum status sha256_file(const char *path, char hex[SHA256_HEX_LEN + 1], struct error *error) {
+enum status sha256_file(const char *path, bool (*stop)(void), char hex[SHA256_HEX_LEN + 1],
+                        struct error *error) {
     enum { PIECE_NBYTES = 1 << 18 };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return error_set(error, STATUS_IO, "%s: %s", path, strerror(errno));
@@ -71,6 +72,10 @@ enum status sha256_file(const char *path, char hex[SHA256_HEX_LEN + 1], struct e
     enum status status = alloc_array(&piece, PIECE_NBYTES, 1, "hashing a file", error);
     if (status == STATUS_OK) status = sha256_create(&hash, error);
     for (ssize_t n = 1; status == STATUS_OK && n != 0;) {
+        if (stop != NULL && stop()) {
+            status = error_set(error, STATUS_AGAIN, "%s: stopped while reading it", path);
+            break;
+        }
         n = read(fd, piece, PIECE_NBYTES);
         if (n > 0) {
             sha256_update(hash, piece, (size_t)n);

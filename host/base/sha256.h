@@ -22,7 +22,9 @@ void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1]);
 enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN + 1],
                       struct error *error);
 
-// The same for a whole file, read in pieces. STATUS_IO when it cannot be read.
-enum status sha256_file(const char *path, char hex[SHA256_HEX_LEN + 1], struct error *error);
+// The same for a whole file, read in pieces. STATUS_IO when it cannot be read. `stop`, unless NULL,
+// is asked before each piece: where it says so, STATUS_AGAIN.
+enum status sha256_file(const char *path, bool (*stop)(void), char hex[SHA256_HEX_LEN + 1],
+                        struct error *error);
 
 #endif

@@ -16,13 +16,16 @@
 
 enum { BAD_SHOWN = 5, IDLE_MS = 20, POLL_MS = 100 };
 
+// Each has chunks around it, and a few tokenize millions of titles a second: far more than a CPU
+// encodes.
+enum { TOKENIZERS_MAX = 8 };
+
 struct job {
     const struct options *options;
     struct bad_limit limit;
     struct plan plan;
     struct engine engine;
     struct provenance_task *provenance;
-    size_t n_done_before;  // outputs that an earlier run had finished
     struct totals totals;
 };
 
@@ -81,7 +84,7 @@ static void leave_early(void) {
 // A signal asked us to stop: nothing of this output may stay, and waiting for threads that may be
 // waiting for a pipe is no use.
 static void stop_now(struct run *run) {
-    output_abandon(run->output);
+    if (run->output != NULL) output_abandon(run->output);
     commit_lock_release(&run->lock);
     leave_early();
 }
@@ -96,7 +99,8 @@ static enum status stream(const struct job *job, struct run *run, struct totals 
         .row_format = run->formats.row,
         .header = options->header && run->formats.row.kind == ROW_TSV,
         .max_length = job->engine.max_length,
-        .n_tokenizers = job->engine.n_threads,
+        .n_tokenizers =
+            job->engine.n_threads < TOKENIZERS_MAX ? job->engine.n_threads : TOKENIZERS_MAX,
         .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
         .fail_on_bad = options->on_bad == ON_BAD_FAIL,
         .watcher = {.seen = options->quiet ? NULL : watch, .context = run},
@@ -138,8 +142,9 @@ static enum status prepare_file(struct job *job, struct run *run, struct provena
     status = provenance_wait(job->provenance, provenance, error);
     if (status != STATUS_OK) return status;
     provenance->settings = run->formats.settings.bytes;
-    status =
-        commit_look(run->item->output, run->item->input, provenance, &run->lock, &state, error);
+    status = commit_look(run->item->output, run->item->input, provenance, &run->lock, stop_asked,
+                         &state, error);
+    if (status == STATUS_AGAIN) stop_now(run);
     if (status != STATUS_OK) return status;
     if (state == COMMIT_STRANGE && !options->force) {
         return error_set(error, STATUS_USAGE,
@@ -171,7 +176,11 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
     if (status == STATUS_OK) status = output_complete(run->output, error);
     if (status == STATUS_OK) status = commit_forget(run->item->output, error);
     if (status == STATUS_OK) status = output_commit(run->output, error);
-    return status == STATUS_OK ? commit_record(&facts, &provenance, error) : status;
+    if (status != STATUS_OK) return status;
+    status = commit_record(&facts, &provenance, error);
+    // An output without its record is not done, and must not look so.
+    if (status != STATUS_OK) unlink(run->item->output);
+    return status;
 }
 
 static enum status run_item(struct job *job, struct run *run, struct error *error) {
@@ -187,7 +196,6 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     if (status == STATUS_OK && is_file) status = prepare_file(job, run, &provenance, &skip, error);
     if (status != STATUS_OK) return status;
     if (skip) {
-        job->n_done_before++;
         if (!job->options->quiet) report_note("%s is done already", run->item->output);
         return STATUS_OK;
     }

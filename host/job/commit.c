@@ -101,16 +101,18 @@ static int64_t mtime_ns(const struct stat *info) {
     return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
 }
 
-static bool same_input(struct json_value record, const char *input) {
+// STATUS_AGAIN when `stop` said so; an input that cannot be read is not the same.
+static enum status same_input(struct json_value record, const char *input, bool (*stop)(void),
+                              bool *same, struct error *error) {
     struct json_value recorded;
     struct stat info;
     char sha256[SHA256_HEX_LEN + 1];
-    if (!json_member(record, "input", &recorded) || stat(input, &info) != 0 ||
-        !same_number(recorded, "nbytes", (int64_t)info.st_size)) {
-        return false;
-    }
-    if (same_number(recorded, "mtime_ns", mtime_ns(&info))) return true;
-    return sha256_file(input, sha256, NULL) == STATUS_OK && same_text(recorded, "sha256", sha256);
+    *same = json_member(record, "input", &recorded) && stat(input, &info) == 0 &&
+            same_number(recorded, "nbytes", (int64_t)info.st_size);
+    if (!*same || same_number(recorded, "mtime_ns", mtime_ns(&info))) return STATUS_OK;
+    enum status status = sha256_file(input, stop, sha256, error);
+    *same = status == STATUS_OK && same_text(recorded, "sha256", sha256);
+    return status == STATUS_AGAIN ? status : STATUS_OK;
 }
 
 static bool same_provenance(struct json_value record, const struct provenance *provenance) {
@@ -145,8 +147,8 @@ static struct json_value read_record(const char *path, struct buffer *text) {
 }
 
 enum status commit_look(const char *output, const char *input, const struct provenance *provenance,
-                        const struct commit_lock *lock, enum commit_state *state,
-                        struct error *error) {
+                        const struct commit_lock *lock, bool (*stop)(void),
+                        enum commit_state *state, struct error *error) {
     *state = COMMIT_ABSENT;
     struct stat info;
     if (stat(output, &info) != 0) return STATUS_OK;
@@ -154,17 +156,19 @@ enum status commit_look(const char *output, const char *input, const struct prov
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
     struct buffer text = {0};
     struct json_value record = read_record(path, &text);
+    enum status status = STATUS_OK;
+    bool same = false;
     if (record.type != JSON_OBJECT) {
         *state = lock->was_left ? COMMIT_ABSENT : COMMIT_STRANGE;
-    } else if (is_whole(record, &info) && same_provenance(record, provenance) &&
-               same_input(record, input)) {
-        *state = COMMIT_DONE;
     } else {
-        *state = COMMIT_OTHER;
+        if (is_whole(record, &info) && same_provenance(record, provenance)) {
+            status = same_input(record, input, stop, &same, error);
+        }
+        *state = same ? COMMIT_DONE : COMMIT_OTHER;
     }
     buffer_free(&text);
     free(path);
-    return STATUS_OK;
+    return status;
 }
 
 enum status commit_forget(const char *output, struct error *error) {

@@ -40,12 +40,13 @@ enum commit_state {
 };
 
 // Looks at what stands at `output`. An input that has changed its time but not its size is read
-// once, to compare its hash.
+// once, to compare its hash; `stop`, unless NULL, is asked meanwhile (STATUS_AGAIN).
 enum status commit_look(const char *output, const char *input, const struct provenance *provenance,
-                        const struct commit_lock *lock, enum commit_state *state,
-                        struct error *error);
+                        const struct commit_lock *lock, bool (*stop)(void),
+                        enum commit_state *state, struct error *error);
 
-// Durably takes an old record away, before its output is replaced.
+// Takes an old record away, before its output is replaced: durable at the latest when the new
+// output is, for they share a directory.
 enum status commit_forget(const char *output, struct error *error);
 
 struct commit_facts {

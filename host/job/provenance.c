@@ -21,7 +21,7 @@ static enum status add_file(struct sha256 *whole, const char *dir, const char *n
                             struct error *error) {
     char path[4096], hex[SHA256_HEX_LEN + 1];
     enum status status = path_join(path, sizeof path, dir, name, error);
-    if (status == STATUS_OK) status = sha256_file(path, hex, error);
+    if (status == STATUS_OK) status = sha256_file(path, NULL, hex, error);
     if (status != STATUS_OK) return status;
     sha256_update(whole, name, strlen(name) + 1);
     sha256_update(whole, hex, SHA256_HEX_LEN);

@@ -161,7 +161,7 @@ static void hashes(void) {
         CHECK_INT(sha256_of(cases[i].text, strlen(cases[i].text), hex, NULL), STATUS_OK);
         CHECK_STR(hex, cases[i].hex);
         temp_dir_write_text(dir, "file", cases[i].text);
-        CHECK_INT(sha256_file(path, hex, &error), STATUS_OK);
+        CHECK_INT(sha256_file(path, NULL, hex, &error), STATUS_OK);
         CHECK_STR(hex, cases[i].hex);
     }
     // A million times the letter a, in pieces of all sizes, and as a file of several pieces.
@@ -179,11 +179,11 @@ static void hashes(void) {
     sha256_destroy(NULL);
     CHECK_STR(hex, million);
     temp_dir_write(dir, "file", letters, sizeof letters);
-    CHECK_INT(sha256_file(path, hex, &error), STATUS_OK);
+    CHECK_INT(sha256_file(path, NULL, hex, &error), STATUS_OK);
     CHECK_STR(hex, million);
-    CHECK_INT(sha256_file("/nowhere/file", hex, &error), STATUS_IO);
+    CHECK_INT(sha256_file("/nowhere/file", NULL, hex, &error), STATUS_IO);
     CHECK_CONTAINS(error.text, "/nowhere/file");
-    CHECK_INT(sha256_file(dir, hex, &error), STATUS_IO);
+    CHECK_INT(sha256_file(dir, NULL, hex, &error), STATUS_IO);
     CHECK_CONTAINS(error.text, dir);
     temp_dir_remove(dir);
 }

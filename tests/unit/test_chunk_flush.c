@@ -149,6 +149,35 @@ static void compressed(void) {
     end(&fed);
 }
 
+// A byte order mark that comes byte by byte is one all the same; half of one is not.
+static void mark_in_pieces(void) {
+    for (int n_marked = 1; n_marked <= 3; n_marked++) {
+        struct fed fed = start();
+        pid_t pid = fork();
+        if (pid == 0) {
+            for (int i = 0; i < n_marked; i++) {
+                if (write(fed.to, &"\xef\xbb\xbf"[i], 1) != 1) _exit(1);
+                usleep(IDLE_MS * 500);
+            }
+            _exit(write(fed.to, "a\n", 2) == 2 ? 0 : 1);
+        }
+        close(fed.to);
+        fed.to = -1;
+        const char *const want[] = {
+            "\xef"
+            "a",
+            "\xef\xbb"
+            "a",
+            "a"};
+        CHECK_INT(line_reader_fill(fed.reader, -1, fed.chunk, NULL), STATUS_OK);
+        CHECK_INT(fed.chunk->n_records, 1);
+        CHECK(span_equal(fed.chunk->records[0].line, want[n_marked - 1]));
+        CHECK_INT(fed.chunk->records[0].offset, n_marked == 3 ? 3 : 0);
+        waitpid(pid, NULL, 0);
+        end(&fed);
+    }
+}
+
 // Without flush_ms the reader waits for a full chunk.
 static void no_flush(void) {
     struct fed fed = start();
@@ -175,5 +204,6 @@ int main(void) {
     compressed();
     no_flush();
     half_a_line();
+    mark_in_pieces();
     return check_result();
 }

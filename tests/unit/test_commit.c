@@ -30,7 +30,8 @@ static const struct commit_lock no_lock = {.fd = -1};
 static enum commit_state look(const struct provenance *provenance) {
     enum commit_state state;
     struct error error = {""};
-    CHECK_INT(commit_look(out_path, in_path, provenance, &no_lock, &state, &error), STATUS_OK);
+    CHECK_INT(commit_look(out_path, in_path, provenance, &no_lock, NULL, &state, &error),
+              STATUS_OK);
     CHECK_STR(error.text, "");
     return state;
 }
@@ -108,6 +109,27 @@ static void touch(time_t seconds) {
     CHECK_INT(utimensat(AT_FDCWD, in_path, times, 0), 0);
 }
 
+static bool always(void) {
+    return true;
+}
+
+// Only an input that has to be read again can be stopped at.
+static void stopped(void) {
+    const struct provenance provenance = provenance_here();
+    enum commit_state state;
+    struct error error = {""};
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &state, &error),
+              STATUS_OK);
+    CHECK_INT(state, COMMIT_DONE);
+    struct stat info;
+    CHECK_INT(stat(in_path, &info), 0);
+    touch(info.st_mtim.tv_sec + 100);
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &state, &error),
+              STATUS_AGAIN);
+    const struct timespec times[2] = {info.st_mtim, info.st_mtim};
+    CHECK_INT(utimensat(AT_FDCWD, in_path, times, 0), 0);
+}
+
 static void same_or_other(void) {
     struct provenance provenance = provenance_here();
     CHECK_INT(look(&provenance), COMMIT_DONE);
@@ -161,7 +183,7 @@ static void strange(void) {
     unlink(record_path);
     enum commit_state state;
     const struct commit_lock left = {.fd = -1, .was_left = true};
-    CHECK_INT(commit_look(out_path, in_path, &provenance, &left, &state, NULL), STATUS_OK);
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &left, NULL, &state, NULL), STATUS_OK);
     CHECK_INT(state, COMMIT_ABSENT);
 }
 
@@ -265,6 +287,7 @@ int main(void) {
     path_join(lock_path, sizeof lock_path, dir, ".out.jsonl.gz.lock", NULL);
     temp_dir_write_text(dir, "in \"1\".txt", "input\n");
     record();
+    stopped();
     same_or_other();
     strange();
     forget();

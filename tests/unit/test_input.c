@@ -216,6 +216,13 @@ static void trailing(void) {
     check_bad("garbage.gz", joined(&more, &raw, "garbage", 7), part);
     snprintf(part, sizeof part, "from compressed byte %zu on", raw.len + 2);
     check_bad("zeros-and-member.gz", joined(&more, &raw, "\0\0\x1f\x8b", 4), part);
+    // Zeros to the very end of what one read gives, then a member.
+    const size_t read_nbytes = 256 * 1024;
+    joined(&more, &raw, zeros, sizeof zeros);
+    while (more.len < read_nbytes) buffer_add(&more, zeros, 1);
+    buffer_add(&more, raw.bytes, raw.len);
+    snprintf(part, sizeof part, "from compressed byte %zu on", read_nbytes);
+    check_bad("zeros-and-member-behind.gz", span_of(&more), part);
     snprintf(part, sizeof part, "ends at compressed byte %zu,", raw.len + 1);
     check_bad("half-magic.gz", joined(&more, &raw, "\x1f", 1), part);
     snprintf(part, sizeof part, "damaged gzip data at compressed byte %zu", raw.len + 2);

@@ -146,7 +146,26 @@ static void numbered(void) {
     free(labels.names);
 }
 
+// Any two of a few names: equal ones are found wherever they stand.
+static void distinct(void) {
+    char *names[] = {"art", "world", "Art", "science", "art "};
+    struct labels labels = {.names = names, .n = ARRAY_LEN(names)};
+    struct error error;
+    CHECK_INT(labels_check_distinct(&labels, "m", &error), STATUS_OK);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        for (size_t j = 0; j < ARRAY_LEN(names); j++) {
+            if (i == j) continue;
+            char *kept = names[j];
+            names[j] = names[i];
+            CHECK_INT(labels_check_distinct(&labels, "m", &error), STATUS_MODEL);
+            CHECK_CONTAINS(error.text, names[i]);
+            names[j] = kept;
+        }
+    }
+}
+
 int main(void) {
+    distinct();
     good_maps();
     bad_maps();
     good_lines();
