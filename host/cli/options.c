@@ -124,7 +124,10 @@ static enum status set_int(const struct option *option, const char *text, int *o
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || errno != 0 || value < option->min || value > INT_MAX / 2) {
+    if (*text != '\0' && *end == '\0' && value > INT_MAX) {
+        return error_set(error, STATUS_USAGE, "%s: %s is more than %d", shown, text, INT_MAX);
+    }
+    if (*text == '\0' || *end != '\0' || errno != 0 || value < option->min) {
         return error_set(error, STATUS_USAGE, "%s: \"%s\" is not a whole number of at least %d",
                          shown, text, option->min);
     }

@@ -18,7 +18,7 @@
 struct cpu_forward {
     const struct cpu_model *model;
     struct gemm_stream *stream;
-    float *block;
+    void *block;
     float *hidden, *qkv, *context, *feed, *tile, *cls, *query, *logits, *scores, *gemm;
     struct error *error;  // of the run in progress
 };
@@ -68,19 +68,19 @@ enum status cpu_forward_create(const struct cpu_model *model, int32_t batch_toke
 
     size_t sizes[N_REGIONS];
     size_t total = lay_out(&model->config, batch_tokens, model->scratch_nbytes, sizes);
-    forward->block = aligned_alloc(64, total * sizeof(float));
-    if (forward->block == NULL) {
+    // calloc hands out a block of this size as pages that cost nothing until they are touched.
+    // Zeroed, because rows past a batch's last token must hold finite numbers from the start.
+    status = alloc_zeroed(&forward->block, total + FLOATS_PER_LINE, sizeof(float),
+                          "a batch; try a smaller --batch-tokens", error);
+    if (status != STATUS_OK) {
         free(forward);
-        return error_set(error, STATUS_IO,
-                         "out of memory: %zu bytes for a batch; try a smaller --batch-tokens",
-                         total * sizeof(float));
+        return status;
     }
-    // Rows past a batch's last token hold finite numbers from the start.
-    memset(forward->block, 0, total * sizeof(float));
+    const uintptr_t line = FLOATS_PER_LINE * sizeof(float);
     float **regions[N_REGIONS] = {
         &forward->hidden, &forward->qkv,   &forward->context, &forward->feed,   &forward->tile,
         &forward->cls,    &forward->query, &forward->logits,  &forward->scores, &forward->gemm};
-    float *at = forward->block;
+    float *at = (float *)(((uintptr_t)forward->block + line - 1) / line * line);
     for (int i = 0; i < N_REGIONS; i++) {
         *regions[i] = at;
         at += sizes[i];

@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "host/base/memory.h"
 #include "host/encoder/cpu_model.h"
 #include "host/encoder/encoder.h"
 
@@ -187,24 +187,46 @@ static size_t working_nbytes(const struct bert_config *config, int32_t batch_tok
     return (size_t)n_threads * cpu_forward_nbytes(config, batch_tokens) + (size_t)n_slots * slot;
 }
 
+// The packed weights of the products, nearly all that the encoder keeps of a model.
+static size_t packed_nbytes(const struct bert_config *config) {
+    const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
+    return (size_t)config->n_layers * (4 * h * h + 2 * h * f) * sizeof(float);
+}
+
+// The largest batch whose working memory is at most `room`, below `too_many`; 0 where none is.
+static int32_t largest_batch(const struct bert_config *config, size_t room, int32_t too_many,
+                             int32_t n_threads, int32_t n_slots) {
+    int32_t fits = 0;
+    while (too_many - fits > 1) {
+        int32_t middle = fits + (too_many - fits) / 2;
+        bool enough = working_nbytes(config, middle, n_threads, n_slots) <= room;
+        *(enough ? &fits : &too_many) = middle;
+    }
+    return fits;
+}
+
+// What is available changes from one second to the next. So what is refused exceeds 95 % of it, and
+// what is named as fitting takes 80 %: whoever asks for that next gets it.
 static enum status check_memory(const struct bert_config *config,
                                 const struct encoder_limits *limits, int32_t n_slots,
                                 struct error *error) {
-    long pages = sysconf(_SC_PHYS_PAGES), page_nbytes = sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page_nbytes <= 0) return STATUS_OK;
-    const size_t available = (size_t)pages * (size_t)page_nbytes;
-    if (working_nbytes(config, limits->batch_tokens, limits->n_threads, n_slots) <= available) {
+    const size_t available = memory_available(), packed = packed_nbytes(config);
+    const size_t most = available / 20 * 19, safe = available / 5 * 4;
+    if (packed < most &&
+        working_nbytes(config, limits->batch_tokens, limits->n_threads, n_slots) <= most - packed) {
         return STATUS_OK;
     }
-    int32_t fits = 0, too_many = limits->batch_tokens;
-    while (too_many - fits > 1) {
-        int32_t middle = fits + (too_many - fits) / 2;
-        bool enough = working_nbytes(config, middle, limits->n_threads, n_slots) <= available;
-        *(enough ? &fits : &too_many) = middle;
+    const int32_t fits = largest_batch(config, packed < safe ? safe - packed : 0,
+                                       limits->batch_tokens, limits->n_threads, n_slots);
+    if (fits == 0) {
+        return error_set(error, STATUS_USAGE,
+                         "%d threads need more memory than there is (%zu MiB), even with the "
+                         "smallest batches; give fewer with --threads",
+                         (int)limits->n_threads, available >> 20);
     }
     return error_set(error, STATUS_USAGE,
-                     "--batch-tokens %d needs more memory than this machine has (%zu MiB); the "
-                     "most that fits with %d threads is %d",
+                     "--batch-tokens %d needs more memory than there is (%zu MiB); the most that "
+                     "fits with %d threads is %d",
                      (int)limits->batch_tokens, available >> 20, (int)limits->n_threads, (int)fits);
 }
 

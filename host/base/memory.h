@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WADER_HOST_BASE_MEMORY_H
+#define WADER_HOST_BASE_MEMORY_H
+
+#include <stddef.h>
+
+// Bytes that this process can take now without pushing anything out: what Linux reports as
+// available
+// (/proc/meminfo, MemAvailable), or what the memory control group leaves if that is less. SIZE_MAX
+// where nothing tells.
+size_t memory_available(void);
+
+#endif
