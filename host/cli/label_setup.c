@@ -81,10 +81,11 @@ static enum status choose_device(const struct options *options, struct engine *e
     }
     engine->device = "cpu";
     engine->precision = "fp32";
+    char word[OPTIONS_WORD_NBYTES];
     if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
         return error_set(error, STATUS_MODEL,
                          "--precision %s: on the CPU this version computes in fp32 only",
-                         options_word("precision", options->precision));
+                         options_word("precision", options->precision, word));
     }
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     engine->n_threads = options->threads > 0 ? options->threads : n > 0 ? (int)n : 1;
@@ -232,6 +233,7 @@ static void add_setting(struct buffer *buffer, const char *key, const char *valu
 static enum status describe(const struct options *options, const struct engine *engine,
                             struct item_formats *formats, struct error *error) {
     static const char *const kinds[] = {"text", "tsv", "jsonl"};
+    char word[OPTIONS_WORD_NBYTES];
     struct buffer *out = &formats->settings;
     const struct record_format *record = &formats->record;
     buffer_add_text(out, "{");
@@ -242,7 +244,7 @@ static enum status describe(const struct options *options, const struct engine *
     add_setting(out, "title_field", record->title.name);
     add_setting(out, "output_format", formats->row.kind == ROW_TSV ? "tsv" : "jsonl");
     add_setting(out, "header", options->header ? "yes" : "no");
-    add_setting(out, "scores", options_word("scores", options->scores));
+    add_setting(out, "scores", options_word("scores", options->scores, word));
     add_setting(out, "passthrough", options->passthrough != NULL ? options->passthrough : "");
     buffer_add_format(out, ", \"max_length\": %d}", (int)engine->max_length);
     buffer_add(out, "", 1);

@@ -113,10 +113,15 @@ static int word_index(const char *words, const char *word) {
     return -1;
 }
 
-const char *options_word(const char *name, int value) {
-    static const char *const precisions[] = {"auto", "fp32", "bf16", "fp16", "fp8", "int8"};
-    static const char *const scores[] = {"top", "all", "logits"};
-    return strcmp(name, "precision") == 0 ? precisions[value] : scores[value];
+const char *options_word(const char *name, int value, char text[OPTIONS_WORD_NBYTES]) {
+    text[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (table[i].kind != KIND_WORD || strcmp(table[i].name, name) != 0) continue;
+        const char *at = table[i].words;
+        for (int skipped = 0; skipped < value; skipped++) at = strchr(at, '|') + 1;
+        snprintf(text, OPTIONS_WORD_NBYTES, "%.*s", (int)strcspn(at, "|"), at);
+    }
+    return text;
 }
 
 static enum status set_int(const struct option *option, const char *text, int *out,

@@ -54,7 +54,9 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
 // The overview for COMMAND_NONE.
 void options_print_help(FILE *file, enum command command);
 
-// The word for value `value` of the option `name` that takes words ("fp32").
-const char *options_word(const char *name, int value);
+// The word for `value`, one that options_parse gave, of the option `name` that takes words
+// ("fp32"). Returns `text`.
+enum { OPTIONS_WORD_NBYTES = 16 };
+const char *options_word(const char *name, int value, char text[OPTIONS_WORD_NBYTES]);
 
 #endif

@@ -132,6 +132,11 @@ enum status output_open(const char *path, struct output **out, struct error *err
     return STATUS_OK;
 }
 
+static enum status io_failed(const struct output *output, const char *doing, struct error *error) {
+    return error_set(error, STATUS_IO, "%s: %s: %s%s", output->shown, doing, strerror(errno),
+                     output->path != NULL ? "; no output was left behind" : "");
+}
+
 static enum status write_all(struct output *output, const void *bytes, size_t n,
                              struct error *error) {
     const char *at = bytes;
@@ -148,8 +153,7 @@ static enum status write_all(struct output *output, const void *bytes, size_t n,
             return error_set(error, STATUS_PIPE, "stdout: whoever read it went away");
         }
         if (written < 0) {
-            return error_set(error, STATUS_IO, "%s: writing: %s; no output was left behind",
-                             output->shown, strerror(errno));
+            return io_failed(output, "writing", error);
         }
         at += written;
         n -= (size_t)written;
@@ -215,11 +219,6 @@ static enum status sync_directory(const char *path, struct error *error) {
     return good ? STATUS_OK
                 : error_set(error, STATUS_IO, "%s: syncing its directory: %s", path,
                             strerror(reason));
-}
-
-static enum status io_failed(struct output *output, const char *doing, struct error *error) {
-    return error_set(error, STATUS_IO, "%s: %s: %s; no output was left behind", output->shown,
-                     doing, strerror(errno));
 }
 
 enum status output_complete(struct output *output, struct error *error) {

@@ -138,8 +138,8 @@ static void words(void) {
                 const char *field = (const char *)&options + cases[i].offset;
                 CHECK_INT(*(const int *)(const void *)field, value);
             }
-            if (i == 2) CHECK_STR(options_word("scores", value), word);
-            if (i == 3) CHECK_STR(options_word("precision", value), word);
+            char got[OPTIONS_WORD_NBYTES];
+            CHECK_STR(options_word(cases[i].name, value, got), word);
             unsetenv(cases[i].twin);
         }
         snprintf(line, sizeof line, "label -m M --%s Auto", cases[i].name);
