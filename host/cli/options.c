@@ -84,7 +84,7 @@ static const struct {
     const char *usage;
     const char *summary;
 } commands[] = {
-    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] INPUT...",
+    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] [INPUT...]",
                        "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
                        "stdin)."},
     [COMMAND_TOKENIZE] =
@@ -285,12 +285,10 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
 }
 
 static void print_option(FILE *file, const struct option *option) {
-    char head[64];
     char letter[8] = "    ";
     if (option->letter != 0) snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(head, sizeof head, "  %s--%s %s", letter, option->name,
-             option->value != NULL ? option->value : "");
-    fprintf(file, "%s\n", head);
+    fprintf(file, "  %s--%s%s%s\n", letter, option->name, option->value != NULL ? " " : "",
+            option->value != NULL ? option->value : "");
     for (const char *line = option->help; line != NULL;) {
         const char *end = strchr(line, '\n');
         fprintf(file, "          %.*s\n", (int)(end != NULL ? end - line : (long)strlen(line)),
