@@ -5,8 +5,6 @@
 #ifndef WADER_CUDA_DEVICE_H
 #define WADER_CUDA_DEVICE_H
 
-#include "host/base/base.h"
-
 struct cuda_devices {
     int n_devices;
     char what[256];  // the first device's name, or why there is none, for a message

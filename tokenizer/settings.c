@@ -118,8 +118,9 @@ static enum status read_bert_processing(struct settings *settings, struct json_v
         }
         struct added_token token;
         enum status status = settings_read_text(&token, text, name, "post_processor", error);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
             status = settings_read_id(&token.id, id, name, "post_processor", error);
+        }
         if (status == STATUS_OK) status = settings_set_special(settings, specials[i], token, error);
         if (status != STATUS_OK) return status;
     }
@@ -157,8 +158,9 @@ static enum status read_model(struct settings *settings, struct json_value model
                                         "model.continuing_subword_prefix",
                                         "model.max_input_chars_per_word", "model.vocab"};
     for (size_t i = 1; i < ARRAY_LEN(wanted); i++) {
-        if (!wanted[i].found)
+        if (!wanted[i].found) {
             return settings_refuse_missing(name, paths[i], "WordPiece models", error);
+        }
     }
     struct added_token token;
     enum status status = settings_read_text(&token, wanted[1].value, name, paths[1], error);

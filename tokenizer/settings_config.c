@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tokenizer_config.json, as transformers keeps it (tokenization_utils_base.py).
-#include <stdlib.h>
-#include <string.h>
 
 #include "tokenizer/settings_parts.h"
 

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "host/base/utf8.h"
+#include "tokenizer/trie.h"
+
+_Static_assert(TRIE_NO_ID == 16777215, "settings_read_id names the largest id");
 
 enum { RAW_TEXT_MAX = 6 * ADDED_TEXT_MAX + 2 };  // each byte as \u00XX, and the quotes
 
@@ -149,7 +152,7 @@ enum status settings_set_special(struct settings *settings, enum special special
 enum status settings_read_id(int32_t *id, struct json_value value, const char *name,
                              const char *what, struct error *error) {
     int64_t number;
-    if (!json_int64(value, &number) || number < 0 || number >= 0xFFFFFF) {
+    if (!json_int64(value, &number) || number < 0 || number >= TRIE_NO_ID) {
         return settings_refuse(name, what, value, "an id from 0 to 16777214", error);
     }
     *id = (int32_t)number;

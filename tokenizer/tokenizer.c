@@ -13,7 +13,6 @@
 #include "tokenizer/wordpiece.h"
 
 enum {
-    PATH_CAP = 4096,
     // The largest vocabularies of BERT models known (half a million tokens) take 10 MB.
     FILE_BYTES_MAX = 32 << 20,
 };
@@ -277,7 +276,7 @@ enum status tokenizer_make(const struct tokenizer_files *files, struct tokenizer
 // Maps `dir`/`name`, or leaves `file->name` NULL where there is none.
 static enum status map_file(const char *dir, const char *name, char *path, struct file_map *map,
                             struct tokenizer_file *file, struct error *error) {
-    enum status status = path_join(path, PATH_CAP, dir, name, error);
+    enum status status = path_join(path, PATH_NBYTES_MAX, dir, name, error);
     if (status != STATUS_OK) return status;
     if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) return STATUS_OK;
     status = file_map_open(path, map, error);
@@ -289,7 +288,7 @@ static enum status map_file(const char *dir, const char *name, char *path, struc
 
 enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct error *error) {
     *out = NULL;
-    char paths[3][PATH_CAP], path[PATH_CAP];
+    char paths[3][PATH_NBYTES_MAX], path[PATH_NBYTES_MAX];
     struct file_map maps[3] = {0};
     struct tokenizer_files files = {0};
     enum status status = map_file(model_dir, "vocab.txt", paths[0], &maps[0], &files.vocab, error);

@@ -4,8 +4,6 @@
 // PretrainedConfig (configuration_utils.py). A key that is null counts as absent, as it does there.
 #include "weights/bert_config.h"
 
-#include <math.h>
-
 #include "host/base/utf8.h"
 #include "weights/quote.h"
 

@@ -17,13 +17,13 @@ enum { NAME_BYTES = 128 };
 // A dimension by the key of config.json that gives it.
 enum dim { NONE, VOCAB, POSITIONS, TYPES, HIDDEN, INNER, LABELS };
 static const char *const dim_keys[] = {
-    "",
-    "vocab_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "number of labels",
+    [NONE] = "",
+    [VOCAB] = "vocab_size",
+    [POSITIONS] = "max_position_embeddings",
+    [TYPES] = "type_vocab_size",
+    [HIDDEN] = "hidden_size",
+    [INNER] = "intermediate_size",
+    [LABELS] = "number of labels",
 };
 
 struct slot {
@@ -79,7 +79,7 @@ struct binder {
 };
 
 static const struct named_tensor *find(const struct tensor_table *table, const char *name) {
-    return tensor_table_find(table, (struct span){name, strlen(name)});
+    return tensor_table_find(table, span_text(name));
 }
 
 static size_t dim_size(const struct bert_config *config, enum dim dim) {

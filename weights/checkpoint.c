@@ -2,7 +2,6 @@
 #include "weights/checkpoint.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "weights/quote.h"
@@ -14,7 +13,7 @@ static const char index_name[] = "model.safetensors.index.json";
 
 static enum status open_safetensors(const char *dir, const char *name, struct model_files *files,
                                     struct tensor_table *table, struct error *error) {
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     struct span bytes = {0};
     enum status status = model_files_add(files, dir, name, path, &bytes, error);
     if (status != STATUS_OK) return status;
@@ -48,7 +47,7 @@ static enum status gather(const struct shard_index *index, const char *path,
 
 static enum status open_shards(const char *dir, struct model_files *files,
                                struct checkpoint *checkpoint, struct error *error) {
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     struct span text = {0};
     enum status status = model_files_add(files, dir, index_name, path, &text, error);
     if (status != STATUS_OK) return status;

@@ -150,6 +150,7 @@ enum status labels_from_lines(struct span text, const char *path, struct labels 
 }
 
 enum { NUMBERED_BYTES = sizeof "LABEL_65535" };
+_Static_assert(LABELS_MAX - 1 <= 65535, "NUMBERED_BYTES holds the last class's name");
 
 enum status labels_numbered(size_t n, struct labels *labels, struct error *error) {
     char *bytes;

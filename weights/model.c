@@ -21,7 +21,7 @@ struct opening {
 
 static enum status read_config(struct opening *opening) {
     struct bert_config *config = &opening->model->config;
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     struct span text = {0};
     enum status status =
         model_files_add(&opening->files, opening->dir, "config.json", path, &text, opening->error);
@@ -44,7 +44,7 @@ static enum status read_config(struct opening *opening) {
 
 static enum status bind_weights(struct opening *opening) {
     struct model *model = opening->model;
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     enum status status =
         checkpoint_open(opening->dir, &opening->files, &opening->checkpoint, opening->error);
     if (status != STATUS_OK) return status;
@@ -71,7 +71,7 @@ static enum status bind_weights(struct opening *opening) {
 
 // Replaces the labels by those in a file, which must be as many as there are classes.
 static enum status read_label_file(struct opening *opening, const char *dir, const char *name) {
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     struct span text = {0};
     enum status status = model_files_add(&opening->files, dir, name, path, &text, opening->error);
     if (status != STATUS_OK) return status;

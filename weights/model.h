@@ -72,7 +72,8 @@ enum label_source {
 // A file that the model was read from, for whoever hashes what went into a result. Mapped as long
 // as the model is open.
 struct model_file {
-    char *name;  // in the model directory; the file given with --labels by its path
+    char *name;   // in the model directory; the file given with --labels by its path
+    bool in_dir;  // false: that file, wherever it lies
     struct file_map map;
 };
 

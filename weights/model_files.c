@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 bool model_file_exists(const char *dir, const char *name) {
-    char path[MODEL_PATH_MAX];
+    char path[PATH_NBYTES_MAX];
     struct stat info;
     return path_join(path, sizeof path, dir, name, NULL) == STATUS_OK && lstat(path, &info) == 0;
 }
@@ -37,9 +37,9 @@ enum status model_directory_check(const char *dir, struct error *error) {
 enum status model_files_add(struct model_files *list, const char *dir, const char *name, char *path,
                             struct span *bytes, struct error *error) {
     if (dir != NULL) {
-        enum status status = path_join(path, MODEL_PATH_MAX, dir, name, error);
+        enum status status = path_join(path, PATH_NBYTES_MAX, dir, name, error);
         if (status != STATUS_OK) return status;
-    } else if ((size_t)snprintf(path, MODEL_PATH_MAX, "%s", name) >= MODEL_PATH_MAX) {
+    } else if ((size_t)snprintf(path, PATH_NBYTES_MAX, "%s", name) >= PATH_NBYTES_MAX) {
         return error_set(error, STATUS_USAGE, "%s: the path is too long", name);
     }
     struct model_file *files = realloc(list->files, (list->n_files + 1) * sizeof *files);
@@ -55,7 +55,8 @@ enum status model_files_add(struct model_files *list, const char *dir, const cha
         free(own_name);
         return status;
     }
-    list->files[list->n_files++] = (struct model_file){.name = own_name, .map = map};
+    list->files[list->n_files++] =
+        (struct model_file){.name = own_name, .in_dir = dir != NULL, .map = map};
     *bytes = (struct span){map.bytes, map.nbytes};
     return STATUS_OK;
 }

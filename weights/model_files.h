@@ -6,8 +6,6 @@
 
 #include "weights/model.h"
 
-enum { MODEL_PATH_MAX = 4096 };
-
 struct model_files {
     struct model_file *files;
     size_t n_files;
@@ -22,7 +20,7 @@ bool model_file_exists(const char *dir, const char *name);
 enum status model_directory_check(const char *dir, struct error *error);
 
 // Maps dir/name, or `name` itself where `dir` is NULL, and adds it to the list. `*bytes` are its
-// contents; they stay where they are when the list grows. `path`, of MODEL_PATH_MAX bytes, is set
+// contents; they stay where they are when the list grows. `path`, of PATH_NBYTES_MAX bytes, is set
 // to the file's path for messages.
 enum status model_files_add(struct model_files *list, const char *dir, const char *name, char *path,
                             struct span *bytes, struct error *error);

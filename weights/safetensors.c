@@ -52,8 +52,8 @@ static enum status split_image(const char *bytes, size_t nbytes, struct image *i
     }
     struct span header = {bytes + LENGTH_BYTES, (size_t)len};
     if (len == 0 || header.ptr[0] != '{') {
-        return error_set(error, STATUS_MODEL, "%s: the header does not begin with {: %s", path,
-                         "this is no safetensors file");
+        return error_set(error, STATUS_MODEL,
+                         "%s: the header does not begin with {: this is no safetensors file", path);
     }
     size_t good = utf8_check(header.ptr, header.len);
     struct json_fault fault = {.what = "ill-formed UTF-8", .offset = good};

@@ -22,9 +22,18 @@ enum status error_set(struct error *error, enum status status, const char *forma
     return status;
 }
 
+struct span span_text(const char *text) {
+    return (struct span){text, strlen(text)};
+}
+
 bool span_equal(struct span span, const char *text) {
     size_t len = strlen(text);
     return span.len == len && (len == 0 || memcmp(span.ptr, text, len) == 0);
+}
+
+bool span_ends_in(struct span span, const char *suffix) {
+    const size_t n = strlen(suffix);
+    return span.len >= n && (n == 0 || memcmp(span.ptr + span.len - n, suffix, n) == 0);
 }
 
 bool size_mul(size_t a, size_t b, size_t *out) {
@@ -59,9 +68,28 @@ enum status alloc_zeroed(void **out, size_t n, size_t size, const char *what, st
     return STATUS_OK;
 }
 
+static int64_t mtime_ns_of(const struct stat *info) {
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
+}
+
+// A repository cloned without Git LFS has small text files in the place of its large ones.
+static enum status refuse_pointer_file(const char *path, struct file_map *map,
+                                       struct error *error) {
+    static const char pointer[] = "version https://git-lfs";
+    if (map->nbytes < sizeof pointer || memcmp(map->bytes, pointer, sizeof pointer - 1) != 0) {
+        return STATUS_OK;
+    }
+    file_map_close(map);
+    return error_set(error, STATUS_MODEL,
+                     "%s: a Git LFS pointer, not the file itself; run `git lfs pull` where it came "
+                     "from",
+                     path);
+}
+
 enum status file_map_open(const char *path, struct file_map *map, struct error *error) {
     *map = (struct file_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    // Not waiting: a named pipe without a writer is no model file either.
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return error_set(error, STATUS_MODEL, "%s: %s", path, strerror(errno));
     struct stat info;
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -80,7 +108,15 @@ enum status file_map_open(const char *path, struct file_map *map, struct error *
         *map = (struct file_map){.bytes = bytes, .nbytes = nbytes};
     }
     close(fd);
-    return STATUS_OK;
+    map->inode = (uint64_t)info.st_ino;
+    map->mtime_ns = mtime_ns_of(&info);
+    return refuse_pointer_file(path, map, error);
+}
+
+bool file_map_is_current(const char *path, const struct file_map *map) {
+    struct stat info;
+    return stat(path, &info) == 0 && (uint64_t)info.st_ino == map->inode &&
+           (size_t)info.st_size == map->nbytes && mtime_ns_of(&info) == map->mtime_ns;
 }
 
 void file_map_close(struct file_map *map) {
@@ -101,4 +137,9 @@ enum status path_join(char *path, size_t cap, const char *dir, const char *name,
         return error_set(error, STATUS_USAGE, "%s/%s: the path is too long", dir, name);
     }
     return STATUS_OK;
+}
+
+const char *path_base(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
 }

@@ -44,7 +44,19 @@ struct span {
     size_t len;
 };
 
+// All of `text` but its NUL.
+struct span span_text(const char *text);
+
 bool span_equal(struct span span, const char *text);
+bool span_ends_in(struct span span, const char *suffix);
+
+// The value of a hexadecimal digit, 0 to 15, or -1.
+static inline int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
 
 // `*out = a * b` and `*out = a + b`; false, with `*out` untouched, where that overflows.
 bool size_mul(size_t a, size_t b, size_t *out);
@@ -60,6 +72,8 @@ enum status alloc_zeroed(void **out, size_t n, size_t size, const char *what, st
 struct file_map {
     const char *bytes;
     size_t nbytes;
+    uint64_t inode;  // which file it was, and when last written: see file_map_is_current
+    int64_t mtime_ns;
 };
 
 // STATUS_MODEL when the file is missing, unreadable, or not a regular file: only model files are
@@ -67,11 +81,19 @@ struct file_map {
 enum status file_map_open(const char *path, struct file_map *map, struct error *error);
 void file_map_close(struct file_map *map);
 
+// Whether `path` still leads to the file that was mapped, and nobody has written to it since.
+bool file_map_is_current(const char *path, const struct file_map *map);
+
 // Seconds on a clock that never goes back, from an arbitrary start.
 double now_seconds(void);
+
+enum { PATH_NBYTES_MAX = 4096 };  // room for a path, NUL included: Linux takes no longer ones
 
 // Writes "dir/name" to `path`. STATUS_USAGE where `cap` is too small.
 enum status path_join(char *path, size_t cap, const char *dir, const char *name,
                       struct error *error);
+
+// What stands behind the last slash of `path`, a part of it.
+const char *path_base(const char *path);
 
 #endif

@@ -113,5 +113,6 @@ void buffer_add_tsv_cell(struct buffer *buffer, struct span bytes) {
 }
 
 enum status buffer_check(const struct buffer *buffer, struct error *error) {
-    return buffer->failed ? error_set(error, STATUS_IO, "out of memory for a row") : STATUS_OK;
+    return buffer->failed ? error_set(error, STATUS_IO, "out of memory for text to write")
+                          : STATUS_OK;
 }

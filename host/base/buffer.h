@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A growing run of bytes. A failed allocation is remembered, not returned: appends after it do
-// nothing, and buffer_check reports it once, where the bytes are used.
+// A growing run of bytes, used by one thread. A failed allocation is remembered, not returned:
+// appends after it do nothing, and buffer_check reports it once, where the bytes are used.
 #ifndef WADER_HOST_BASE_BUFFER_H
 #define WADER_HOST_BASE_BUFFER_H
 
@@ -35,6 +35,7 @@ void buffer_add_utf8(struct buffer *buffer, struct span bytes);
 void buffer_add_json_string(struct buffer *buffer, struct span bytes);
 void buffer_add_tsv_cell(struct buffer *buffer, struct span bytes);
 
+// STATUS_IO when an allocation failed since the buffer was made: what it holds is not whole.
 enum status buffer_check(const struct buffer *buffer, struct error *error);
 
 #endif

@@ -5,6 +5,8 @@
 // the bits of one word, so that hostile nesting costs neither stack nor memory.
 #include "host/base/json.h"
 
+#include <string.h>
+
 #include "host/base/json_scan.h"
 
 // Where the strict pass stands.
@@ -50,7 +52,7 @@ static bool scan_escape(struct scan *scan, const char *at) {
     }
     for (const char *hex = at + 2; hex < at + 6; hex++) {
         if (hex == scan->end) return fail(scan, hex, "the string has no end");
-        if (json_hex_digit(*hex) < 0) return fail(scan, hex, "expected four hex digits after \\u");
+        if (hex_digit(*hex) < 0) return fail(scan, hex, "expected four hex digits after \\u");
     }
     scan->at = at + 6;
     return true;

@@ -20,14 +20,6 @@ static inline const char *json_skip_space(const char *at, const char *end) {
     return at;
 }
 
-// 0 to 15, or -1.
-static inline int json_hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 // The first quote, backslash or control character in [at, end), or `end`. Words of eight bytes:
 // (x - 01..01) & ~x has bit 7 of a byte set where that byte of x is 0, and possibly in bytes above
 // such a one, never below; so the lowest bit of the three masks together is a true hit.

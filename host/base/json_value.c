@@ -26,7 +26,7 @@ static struct span string_inside(struct json_value string) {
 
 static uint32_t four_hex_digits(const char *hex) {
     uint32_t code = 0;
-    for (int i = 0; i < 4; i++) code = code << 4 | ((uint32_t)json_hex_digit(hex[i]) & 15);
+    for (int i = 0; i < 4; i++) code = code << 4 | ((uint32_t)hex_digit(hex[i]) & 15);
     return code;
 }
 

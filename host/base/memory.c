@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/base/memory.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/base/base.h"
 
 // The first number behind `label` in a small file of /proc or /sys; behind nothing, the file's
 // first. False where there is none ("max" is how a control group says unlimited).
@@ -37,7 +37,7 @@ static void lower_to_control_group(size_t *available) {
         {"/sys/fs/cgroup/memory/memory.limit_in_bytes",
          "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
     };
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         unsigned long long limit, used;
         if (read_number(files[i].limit, "", &limit) && read_number(files[i].used, "", &used)) {
             lower(available, limit > used ? limit - used : 0);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How much memory a job may plan with.
 #ifndef WADER_HOST_BASE_MEMORY_H
 #define WADER_HOST_BASE_MEMORY_H
 
 #include <stddef.h>
 
 // Bytes that this process can take now without pushing anything out: what Linux reports as
-// available
-// (/proc/meminfo, MemAvailable), or what the memory control group leaves if that is less. SIZE_MAX
-// where nothing tells.
+// available (/proc/meminfo, MemAvailable), or what the memory control group leaves if that is less.
+// SIZE_MAX where nothing tells. Any thread may ask; the answer changes from one moment to the next.
 size_t memory_available(void);
 
 #endif

@@ -10,8 +10,12 @@
 
 struct sha256 {
     EVP_MD_CTX *context;
-    bool failed;  // libcrypto refused an update: finish yields no digest
+    bool failed;  // libcrypto refused an update: sha256_finish will say so
 };
+
+static enum status no_digest(struct error *error) {
+    return error_set(error, STATUS_IO, "libcrypto cannot compute SHA-256");
+}
 
 enum status sha256_create(struct sha256 **out, struct error *error) {
     void *memory;
@@ -22,7 +26,7 @@ enum status sha256_create(struct sha256 **out, struct error *error) {
     hash->context = EVP_MD_CTX_new();
     if (hash->context == NULL || EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL) != 1) {
         sha256_destroy(hash);
-        return error_set(error, STATUS_IO, "libcrypto cannot compute SHA-256");
+        return no_digest(error);
     }
     *out = hash;
     return STATUS_OK;
@@ -38,17 +42,18 @@ void sha256_update(struct sha256 *hash, const void *bytes, size_t nbytes) {
     if (EVP_DigestUpdate(hash->context, bytes, nbytes) != 1) hash->failed = true;
 }
 
-void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1]) {
+enum status sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1], struct error *error) {
     static const char digits[] = "0123456789abcdef";
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int n = 0;
     hex[0] = '\0';
-    if (hash->failed || EVP_DigestFinal_ex(hash->context, digest, &n) != 1) return;
+    if (hash->failed || EVP_DigestFinal_ex(hash->context, digest, &n) != 1) return no_digest(error);
     for (unsigned int i = 0; i < n; i++) {
         hex[2 * i] = digits[digest[i] >> 4];
         hex[2 * i + 1] = digits[digest[i] & 15];
     }
     hex[2 * n] = '\0';
+    return STATUS_OK;
 }
 
 enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN + 1],
@@ -57,9 +62,9 @@ enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN 
     enum status status = sha256_create(&hash, error);
     if (status != STATUS_OK) return status;
     sha256_update(hash, bytes, nbytes);
-    sha256_finish(hash, hex);
+    status = sha256_finish(hash, hex, error);
     sha256_destroy(hash);
-    return STATUS_OK;
+    return status;
 }
 
 enum status sha256_file(const char *path, bool (*stop)(void), char hex[SHA256_HEX_LEN + 1],
@@ -83,7 +88,7 @@ enum status sha256_file(const char *path, bool (*stop)(void), char hex[SHA256_HE
             status = error_set(error, STATUS_IO, "%s: reading: %s", path, strerror(errno));
         }
     }
-    if (status == STATUS_OK) sha256_finish(hash, hex);
+    if (status == STATUS_OK) status = sha256_finish(hash, hex, error);
     sha256_destroy(hash);
     free(piece);
     close(fd);

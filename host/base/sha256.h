@@ -11,12 +11,14 @@ enum { SHA256_HEX_LEN = 64 };
 
 struct sha256;  // used by one thread at a time
 
+// STATUS_IO when libcrypto has no SHA-256 to give or memory is short. sha256_destroy releases it.
 enum status sha256_create(struct sha256 **out, struct error *error);
 void sha256_destroy(struct sha256 *hash);  // NULL is fine
 void sha256_update(struct sha256 *hash, const void *bytes, size_t nbytes);
 
 // The digest of all that was fed, in lower-case hex with a NUL. Ends the hash: destroy it next.
-void sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1]);
+// STATUS_IO, and an empty string, where libcrypto failed on the way.
+enum status sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1], struct error *error);
 
 // The same for bytes that are there at once.
 enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN + 1],

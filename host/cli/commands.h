@@ -9,6 +9,9 @@
 #include "host/cli/options.h"
 #include "weights/model.h"
 
+// A filter whose input pauses for this long hands on the rows it has.
+enum { IDLE_MS = 20 };
+
 enum status command_label(const struct options *options, struct error *error);
 enum status command_tokenize(const struct options *options, struct error *error);
 

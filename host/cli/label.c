@@ -2,7 +2,7 @@
 //
 // `wader label`: the job. Each input runs through the pipeline to its output; what is committed,
 // and when, is told in host/job/commit.h.
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 #include "host/job/plan.h"
 #include "host/job/provenance.h"
 
-enum { BAD_SHOWN = 5, IDLE_MS = 20, POLL_MS = 100 };
+enum { BAD_SHOWN = 5, POLL_MS = 100 };
 
 // Each has chunks around it, and a few tokenize millions of titles a second: far more than a CPU
 // encodes.
@@ -74,7 +74,7 @@ static void watch(void *context, const struct record *record, uint64_t number) {
     }
 }
 
-static void leave_early(void) {
+_Noreturn static void leave_early(void) {
     report_note(
         "stopped by a signal; outputs finished so far are complete: run the same command "
         "again for the rest");
@@ -83,7 +83,7 @@ static void leave_early(void) {
 
 // A signal asked us to stop: nothing of this output may stay, and waiting for threads that may be
 // waiting for a pipe is no use.
-static void stop_now(struct run *run) {
+_Noreturn static void stop_now(struct run *run) {
     if (run->output != NULL) output_abandon(run->output);
     commit_lock_release(&run->lock);
     leave_early();
@@ -130,19 +130,19 @@ static enum status check_limit(const struct job *job, const struct run *run,
 }
 
 // Looks at what is there. *skip: the output is done already.
-static enum status prepare_file(struct job *job, struct run *run, struct provenance *provenance,
-                                bool *skip, struct error *error) {
+static enum status prepare_file(struct job *job, struct run *run, bool *skip, struct error *error) {
     const struct options *options = job->options;
+    struct provenance provenance;
     enum commit_state state;
     enum status status = commit_lock_take(run->item->output, &run->lock, error);
     if (status == STATUS_OK && job->provenance == NULL) {
         status = provenance_start(job->engine.model, options->model, &job->provenance, error);
     }
     if (status != STATUS_OK || access(run->item->output, F_OK) != 0) return status;
-    status = provenance_wait(job->provenance, provenance, error);
+    status = provenance_wait(job->provenance, &provenance, error);
     if (status != STATUS_OK) return status;
-    provenance->settings = run->formats.settings.bytes;
-    status = commit_look(run->item->output, run->item->input, provenance, &run->lock, stop_asked,
+    provenance.settings = run->formats.settings.bytes;
+    status = commit_look(run->item->output, run->item->input, &provenance, &run->lock, stop_asked,
                          &state, error);
     if (status == STATUS_AGAIN) stop_now(run);
     if (status != STATUS_OK) return status;
@@ -185,7 +185,6 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
 
 static enum status run_item(struct job *job, struct run *run, struct error *error) {
     const bool is_file = strcmp(run->item->output, "-") != 0;
-    struct provenance provenance = {.weights_name = ""};
     struct totals totals = {0};
     bool skip = false;
     const double begin = now_seconds();
@@ -193,7 +192,7 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
         item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
     if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
     if (stop_asked()) leave_early();  // between two inputs, or while a FIFO had no writer
-    if (status == STATUS_OK && is_file) status = prepare_file(job, run, &provenance, &skip, error);
+    if (status == STATUS_OK && is_file) status = prepare_file(job, run, &skip, error);
     if (status != STATUS_OK) return status;
     if (skip) {
         if (!job->options->quiet) report_note("%s is done already", run->item->output);

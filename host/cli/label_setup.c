@@ -10,7 +10,13 @@
 #include "host/cli/commands.h"
 #include "host/cli/report.h"
 
-enum { MAX_LENGTH_DEFAULT = 512 };
+enum { MAX_LENGTH_DEFAULT = 512, TSV_COLUMN_MAX = 100000 };
+
+// The words of an option and the stream's own values are in one order: a cast takes one to the
+// other.
+_Static_assert(INPUT_TSV - INPUT_TEXT == (int)RECORD_TSV - (int)RECORD_TEXT &&
+                   INPUT_JSONL - INPUT_TEXT == (int)RECORD_JSONL - (int)RECORD_TEXT,
+               "--input-format and enum record_kind");
 
 enum status bad_limit_parse(const char *text, struct bad_limit *limit, struct error *error) {
     char *end;
@@ -33,15 +39,11 @@ bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t re
     return limit->is_share ? (double)bad > limit->share * (double)records : bad > limit->number;
 }
 
-static bool ends_in(const char *name, const char *suffix) {
-    const size_t len = strlen(name), n = strlen(suffix);
-    return len >= n && strcmp(name + len - n, suffix) == 0;
-}
-
 bool output_is_tsv(const struct options *options) {
     if (options->output_format != OUTPUT_BY_NAME) return options->output_format == OUTPUT_TSV;
-    return options->output != NULL &&
-           (ends_in(options->output, ".tsv") || ends_in(options->output, ".tsv.gz"));
+    if (options->output == NULL) return false;
+    const struct span name = span_text(options->output);
+    return span_ends_in(name, ".tsv") || span_ends_in(name, ".tsv.gz");
 }
 
 enum status choose_max_length(const struct options *options, const struct bert_config *config,
@@ -81,8 +83,8 @@ static enum status choose_device(const struct options *options, struct engine *e
     }
     engine->device = "cpu";
     engine->precision = "fp32";
-    char word[OPTIONS_WORD_NBYTES];
     if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
+        char word[OPTIONS_WORD_NBYTES];
         return error_set(error, STATUS_MODEL,
                          "--precision %s: on the CPU this version computes in fp32 only",
                          options_word("precision", options->precision, word));
@@ -172,9 +174,10 @@ static enum status make_field(const char *flag, const char *text, enum record_ki
     if (kind != RECORD_TSV) return STATUS_OK;
     char *end;
     const long column = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || column < 1 || column > 100000) {
+    if (*text == '\0' || *end != '\0' || column < 1 || column > TSV_COLUMN_MAX) {
         return error_set(error, STATUS_USAGE,
-                         "%s %s: fields of TSV input are column numbers, from 1", flag, text);
+                         "%s %s: fields of TSV input are column numbers, from 1 to %d", flag, text,
+                         (int)TSV_COLUMN_MAX);
     }
     field->column = (int)column;
     return STATUS_OK;
@@ -226,20 +229,20 @@ static enum status split_passthrough(const char *list, struct item_formats *form
 
 static void add_setting(struct buffer *buffer, const char *key, const char *value) {
     buffer_add_format(buffer, "%s\"%s\": ", buffer->len > 1 ? ", " : "", key);
-    buffer_add_json_string(buffer, (struct span){value, strlen(value)});
+    buffer_add_json_string(buffer, span_text(value));
 }
 
 // Two runs with equal settings, model and input give equal bytes.
 static enum status describe(const struct options *options, const struct engine *engine,
                             struct item_formats *formats, struct error *error) {
-    static const char *const kinds[] = {"text", "tsv", "jsonl"};
     char word[OPTIONS_WORD_NBYTES];
     struct buffer *out = &formats->settings;
     const struct record_format *record = &formats->record;
     buffer_add_text(out, "{");
     add_setting(out, "device", engine->device);
     add_setting(out, "precision", engine->precision);
-    add_setting(out, "input_format", kinds[record->kind]);
+    add_setting(out, "input_format",
+                options_word("input-format", INPUT_TEXT + (int)record->kind, word));
     add_setting(out, "id_field", record->id.name);
     add_setting(out, "title_field", record->title.name);
     add_setting(out, "output_format", formats->row.kind == ROW_TSV ? "tsv" : "jsonl");

@@ -30,7 +30,8 @@ struct engine {
     int32_t max_length;
 };
 
-// How one input is to be read and its rows written.
+// How one input is to be read and its rows written. It points into itself, so it stays where it was
+// made, and into options and engine, which outlive it.
 struct item_formats {
     struct record_format record;
     struct row_format row;
@@ -39,16 +40,19 @@ struct item_formats {
     struct buffer settings;  // all that changes rows, as a JSON object with a NUL behind it
 };
 
+// "N" or "P%", as --max-bad has it; STATUS_USAGE for anything else.
 enum status bad_limit_parse(const char *text, struct bad_limit *limit, struct error *error);
 bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t records);
 
 // Whether rows are TSV: by --output-format, else by the name of -o.
 bool output_is_tsv(const struct options *options);
 
-// Everything is loaded and checked against everything else; STATUS_MODEL names what does not fit.
+// Everything is loaded and checked against everything else; STATUS_MODEL names what does not fit,
+// STATUS_USAGE the option that asks for too much. engine_close releases it; a zeroed one is fine.
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error);
 void engine_close(struct engine *engine);
 
+// STATUS_USAGE, naming the option, where a field cannot be one of this kind of input.
 enum status item_formats_make(const struct options *options, const struct engine *engine,
                               const char *input, struct item_formats *formats, struct error *error);
 void item_formats_free(struct item_formats *formats);

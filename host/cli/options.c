@@ -140,14 +140,20 @@ static enum status set_int(const struct option *option, const char *text, int *o
     return STATUS_OK;
 }
 
+static enum status set_flag(const char *text, bool *out, const char *shown, struct error *error) {
+    static const char yes[] = "1|true|yes|on", no[] = "0|false|no|off";
+    *out = word_index(yes, text) >= 0;
+    if (*out || word_index(no, text) >= 0) return STATUS_OK;
+    return error_set(error, STATUS_USAGE, "%s: \"%s\" is none of %s|%s", shown, text, yes, no);
+}
+
 // `shown` is how the user gave the option, for messages.
 static enum status set(const struct option *option, const char *text, const char *shown,
                        struct options *options, struct error *error) {
     char *field = (char *)options + option->offset;
     switch (option->kind) {
         case KIND_FLAG:
-            *(bool *)(void *)field = strcmp(text, "0") != 0 && strcmp(text, "") != 0;
-            return STATUS_OK;
+            return set_flag(text, (bool *)(void *)field, shown, error);
         case KIND_TEXT:
             *(const char **)(void *)field = text;
             return STATUS_OK;
@@ -165,17 +171,18 @@ static enum status set(const struct option *option, const char *text, const char
     return STATUS_OK;
 }
 
-static enum status read_environment(unsigned command, struct options *options,
-                                    struct error *error) {
+// Fills in what the command line left open; an empty variable is as good as none.
+static enum status read_environment(unsigned command, const bool given[ARRAY_LEN(table)],
+                                    struct options *options, struct error *error) {
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if ((table[i].commands & command) == 0) continue;
+        if ((table[i].commands & command) == 0 || given[i]) continue;
         char name[64] = "WADER_";
         size_t n = strlen(name);
         for (const char *c = table[i].name; *c != '\0' && n + 1 < sizeof name; c++) {
             name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         }
         const char *text = getenv(name);
-        if (text == NULL) continue;
+        if (text == NULL || *text == '\0') continue;
         enum status status = set(&table[i], text, name, options, error);
         if (status != STATUS_OK) return status;
     }
@@ -206,7 +213,7 @@ static const struct option *find_option(const char *argument, unsigned command,
 }
 
 static enum status parse_option(char **argv, int argc, int *i, struct options *options,
-                                struct error *error) {
+                                bool given[ARRAY_LEN(table)], struct error *error) {
     const char *name = commands[options->command].name;
     const char *argument = argv[*i], *value;
     const struct option *option =
@@ -216,6 +223,7 @@ static enum status parse_option(char **argv, int argc, int *i, struct options *o
                          "%s: no such option of `wader %s`; `wader help %s` lists them", argument,
                          name, name);
     }
+    given[option - table] = true;
     if (option->kind == KIND_FLAG) return set(option, "1", argument, options, error);
     if (value == NULL) {
         if (*i + 1 >= argc) {
@@ -261,8 +269,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
     if (options->command == COMMAND_VERSION) return STATUS_OK;
     const unsigned command = commands[options->command].commands;
     if (command == 0) return STATUS_OK;
-    status = read_environment(command, options, error);
-    bool only_inputs = false;
+    bool only_inputs = false, given[ARRAY_LEN(table)] = {false};
     options->inputs = argv;  // inputs are moved to the front as they come
     for (int i = 2; status == STATUS_OK && i < argc; i++) {
         if (only_inputs || argv[i][0] != '-' || argv[i][1] == '\0') {
@@ -274,9 +281,10 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
             options->command = COMMAND_HELP;
             return STATUS_OK;
         } else {
-            status = parse_option(argv, argc, &i, options, error);
+            status = parse_option(argv, argc, &i, options, given, error);
         }
     }
+    if (status == STATUS_OK) status = read_environment(command, given, options, error);
     if (status == STATUS_OK && options->model == NULL) {
         return error_set(error, STATUS_USAGE, "--model DIR is required; `wader help %s` tells more",
                          commands[options->command].name);

@@ -17,7 +17,8 @@ enum command {
     COMMAND_VERSION,
 };
 
-// Values of the options with a fixed set of words, in the table's order.
+// Values of the options with a fixed set of words, in the table's order. `scores` has those of enum
+// row_scores (host/stream/row.h).
 enum input_format { INPUT_AUTO, INPUT_TEXT, INPUT_TSV, INPUT_JSONL };
 enum output_format { OUTPUT_BY_NAME, OUTPUT_JSONL, OUTPUT_TSV };
 enum precision {
@@ -35,7 +36,7 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON,
 struct options {
     enum command command, subject;
     const char *model, *output, *labels;
-    int input_format, output_format, scores, precision, on_bad, progress;
+    int input_format, output_format, scores, precision, on_bad, progress;  // see above
     const char *id_field, *title_field, *passthrough;
     const char *device;
     const char *max_bad;

@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 // One write for a whole line: lines of several processes do not mix.
@@ -67,7 +66,7 @@ static void describe_rest(char *text, size_t cap, double share, double elapsed) 
 static void show_json(const char *name, const struct totals *totals, double elapsed, double share) {
     struct buffer line = {0};
     buffer_add_text(&line, "{\"progress\":");
-    buffer_add_json_string(&line, (struct span){name, strlen(name)});
+    buffer_add_json_string(&line, span_text(name));
     buffer_add_format(&line, ",\"titles\":%llu,\"seconds\":%.1f,\"share\":%.4f}\n",
                       (unsigned long long)totals->records, elapsed, share);
     if (!line.failed) fwrite(line.bytes, 1, line.len, stderr);

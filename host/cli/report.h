@@ -8,7 +8,8 @@
 #include "host/cli/options.h"
 #include "host/stream/pipeline.h"
 
-// "wader: ...", "wader: warning: ...", "wader: error: ..."
+// "wader: ...", "wader: warning: ...", "wader: error: ...", each a line of its own. Any thread may
+// call these.
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_error(const struct error *error);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SIGTERM and SIGINT ask the program to stop; a second one makes it leave at once.
+// SIGTERM, SIGINT and SIGHUP ask the program to stop; a second one makes it leave at once.
 #ifndef WADER_HOST_CLI_STOP_H
 #define WADER_HOST_CLI_STOP_H
 

@@ -3,11 +3,9 @@
 // `wader tokenize`: a line of ids for each line of input. One thread, one title at a time: it is
 // for looking and for comparing, not for throughput.
 #include <stdlib.h>
-#include <string.h>
 
 #include "host/base/buffer.h"
 #include "host/cli/commands.h"
-#include "host/cli/report.h"
 #include "host/stream/chunk.h"
 #include "host/stream/output.h"
 #include "tokenizer/tokenizer.h"
@@ -25,13 +23,6 @@ struct job {
     char *title;   // [RECORD_NBYTES_MAX]
     struct buffer text;
 };
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 static enum status decode_hex(const struct job *job, const struct record *record, uint64_t number,
                               struct span *title, struct error *error) {
@@ -89,7 +80,7 @@ static enum status tokenize_record(struct job *job, const struct record *record,
 static enum status tokenize_all(struct job *job, struct error *error) {
     struct chunk *chunk = job->chunk;
     do {
-        enum status status = line_reader_fill(job->reader, 20, chunk, error);
+        enum status status = line_reader_fill(job->reader, IDLE_MS, chunk, error);
         for (size_t i = 0; status == STATUS_OK && i < chunk->n_records; i++) {
             status = tokenize_record(job, &chunk->records[i], chunk->first_record + i, error);
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/encoder/cpu_model.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 // Reads whole tensors one after the other into one new array: [a; b; ...].
 static enum status read_stacked(const struct tensor *tensors, int n_tensors, float **out,
@@ -23,10 +23,13 @@ static enum status read_stacked(const struct tensor *tensors, int n_tensors, flo
     return STATUS_OK;
 }
 
+enum { STACKED_MAX = 3 };  // query, key and value
+
 // Packs dense layers that share their input as one product: their outputs stand side by side.
 static enum status pack_stacked(const struct gemm *gemm, const struct dense *dense, int n_dense,
                                 struct gemm_weights **out, struct error *error) {
-    struct tensor weights[3], biases[3];
+    struct tensor weights[STACKED_MAX], biases[STACKED_MAX];
+    assert(n_dense <= STACKED_MAX);
     for (int i = 0; i < n_dense; i++) {
         weights[i] = dense[i].weight;
         biases[i] = dense[i].bias;

@@ -5,10 +5,10 @@
 // gzip.
 //
 // Letters, here and in every implementation (weights/model.h has those of the weights):
-//   T token rows of a batch, fixed for the life of an encoder    N titles of a batch    K classes
+//   T most token rows of a batch    N most titles of a batch    K classes
 //
 // A batch is packed, not padded: title i is token_ids[cu_seqlens[i] .. cu_seqlens[i+1]), one title
-// after the other. The row count handed to the matrix products never changes, so a title's logits
+// after the other. The row count handed to one matrix product never changes, so a title's logits
 // are the same bits whatever its neighbours, the batch size, the slot and the number of threads.
 //
 // Slots are the only queue and the only back-pressure. One goes round:
@@ -31,18 +31,18 @@ struct encoder_limits {
 // token_ids, cu_seqlens (n_titles + 1 entries, from 0, rising by at least 1) and n_titles before
 // submitting, and reads logits after waiting.
 struct encoder_slot {
-    int32_t *token_ids;   // [batch_tokens], each in [0, vocab_size)
-    int32_t *cu_seqlens;  // [titles_cap + 1]
-    float *logits;        // [titles_cap, K]
+    int32_t *token_ids;   // [T], each in [0, vocab_size)
+    int32_t *cu_seqlens;  // [N + 1]
+    float *logits;        // [N, K]
     int32_t n_titles;     // 0 is legal: nothing is computed
-    double seconds;       // that computing it took; set by encoder_wait
+    double seconds;       // that computing it took; valid after encoder_wait
 };
 
 struct encoder {
     const struct encoder_ops *ops;
     int32_t n_slots;
-    int32_t batch_tokens;  // T: token rows of a batch, at most
-    int32_t titles_cap;    // N: titles of a batch, at most
+    int32_t batch_tokens;  // T
+    int32_t titles_cap;    // N
     int32_t n_labels;      // K
     int32_t max_length;    // tokens of one title, at most
 };
@@ -71,7 +71,8 @@ struct encoder_slot *encoder_slot(struct encoder *encoder, int32_t i);
 // Hands slot i's batch over; returns at once. A malformed batch is a programmer's error (assert).
 void encoder_submit(struct encoder *encoder, int32_t i);
 
-// Waits until the logits of slot i are there. STATUS_MODEL when the device failed.
+// Waits until the logits of slot i, which was submitted, are there. STATUS_MODEL when the device
+// failed, STATUS_IO when memory did not suffice.
 enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error);
 
 // No slot may be in flight. NULL is fine.

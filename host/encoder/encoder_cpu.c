@@ -22,7 +22,7 @@ struct cpu_slot {
 };
 
 struct cpu_encoder {
-    struct encoder base;
+    struct encoder base;  // first: a pointer to it is a pointer to this
     struct cpu_model *model;
     struct cpu_slot *slots;  // [n_slots]
     pthread_t *threads;      // [n_threads]
@@ -178,13 +178,23 @@ static enum status start_workers(struct cpu_encoder *cpu, int32_t n_threads, str
     return status;
 }
 
-// Working memory of the whole encoder, without the weights.
+// Working memory of the whole encoder, without the weights; SIZE_MAX where that is not enough to
+// count it, as with a thread for every int32_t.
 static size_t working_nbytes(const struct bert_config *config, int32_t batch_tokens,
                              int32_t n_threads, int32_t n_slots) {
     const size_t titles = (size_t)titles_cap_of(batch_tokens);
     const size_t slot = ((size_t)batch_tokens + titles + 1) * sizeof(int32_t) +
                         titles * (size_t)config->n_labels * sizeof(float);
-    return (size_t)n_threads * cpu_forward_nbytes(config, batch_tokens) + (size_t)n_slots * slot;
+    size_t threads, slots, all;
+    const bool fits =
+        size_mul((size_t)n_threads, cpu_forward_nbytes(config, batch_tokens), &threads) &&
+        size_mul((size_t)n_slots, slot, &slots) && size_add(threads, slots, &all);
+    return fits ? all : SIZE_MAX;
+}
+
+// A batch in each thread, and two on their way.
+static int32_t slots_of(int32_t n_threads) {
+    return n_threads < INT32_MAX - 2 ? n_threads + 2 : INT32_MAX;
 }
 
 // The packed weights of the products, nearly all that the encoder keeps of a model.
@@ -235,7 +245,7 @@ int32_t encoder_cpu_batch_tokens(const struct bert_config *config, int32_t n_thr
     const size_t budget = (size_t)96 << 20;
     int32_t tokens = 4096;
     while (tokens > TILE_ROWS &&
-           working_nbytes(config, tokens, n_threads, n_threads + 2) > budget) {
+           working_nbytes(config, tokens, n_threads, slots_of(n_threads)) > budget) {
         tokens /= 2;
     }
     return tokens > max_length ? tokens : max_length;
@@ -246,7 +256,7 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
     const struct bert_config *config = &model->config;
     *out = NULL;
     assert(limits->n_threads >= 1 && limits->batch_tokens >= 1);
-    const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : limits->n_threads + 2;
+    const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : slots_of(limits->n_threads);
     enum status status = check_memory(config, limits, n_slots, error);
     if (status != STATUS_OK) return status;
     void *memory;

@@ -14,9 +14,6 @@ struct gemm_stream {
     dnnl_stream_t handle;
 };
 
-// The C API of oneDNN 3 hides memory descriptors behind handles and describes a primitive in one
-// call; 2.x has them as structs and an operation descriptor in between. Both are kept here as
-// pointers that dnnl_memory_create takes.
 struct gemm {
     dnnl_engine_t engine;
     dnnl_primitive_desc_t desc;
@@ -29,19 +26,20 @@ struct gemm_weights {
     dnnl_memory_t bias;
 };
 
+// The C API of oneDNN 3 hides memory descriptors behind handles and describes a primitive in one
+// call; 2.x has them as structs and an operation descriptor in between. Here `memory_desc` is what
+// this file creates, and `memory_desc_ref`, from REF, what the library's calls take.
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t memory_desc;
 typedef const_dnnl_memory_desc_t memory_desc_ref;
 #define REF(desc)                      (desc)
 #define DESC_DESTROY(desc)             dnnl_memory_desc_destroy(desc)
-#define DESC_NBYTES(ref)               dnnl_memory_desc_get_size(ref)
 #define DESC_CREATE(out, n, dims, tag) dnnl_memory_desc_create_with_tag(out, n, dims, dnnl_f32, tag)
 #else
 typedef dnnl_memory_desc_t memory_desc;
 typedef const dnnl_memory_desc_t *memory_desc_ref;
 #define REF(desc)                      (&(desc))
 #define DESC_DESTROY(desc)             ((void)(desc))
-#define DESC_NBYTES(ref)               dnnl_memory_desc_get_size(ref)
 #define DESC_CREATE(out, n, dims, tag) dnnl_memory_desc_init_by_tag(out, n, dims, dnnl_f32, tag)
 #endif
 
@@ -76,6 +74,10 @@ enum status gemm_engine_create(struct gemm_engine **out, struct error *error) {
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "the GEMM engine", error);
     if (status != STATUS_OK) return status;
     struct gemm_engine *engine = memory;
+    // Whatever the environment asks of the library for debugging: its lines go to stdout, which
+    // holds our rows, and its dumps into the working directory.
+    dnnl_set_verbose(0);
+    dnnl_set_jit_dump(0);
     dnnl_status_t result = dnnl_engine_create(&engine->handle, dnnl_cpu, 0);
     if (result != dnnl_success) {
         free(engine);
@@ -211,7 +213,7 @@ static memory_desc_ref desc_of(const struct gemm *gemm, dnnl_query_t what) {
 }
 
 size_t gemm_scratch_nbytes(const struct gemm *gemm) {
-    return DESC_NBYTES(desc_of(gemm, dnnl_query_scratchpad_md));
+    return dnnl_memory_desc_get_size(desc_of(gemm, dnnl_query_scratchpad_md));
 }
 
 static dnnl_status_t execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int n_args,

@@ -7,6 +7,10 @@
 // walked in tiles of exactly that many rows. The number must be a multiple of 16 for that: the
 // library's AVX2 kernels take four rows at a time and sum the one to three left over in another
 // order.
+//
+// STATUS_IO when memory does not suffice, STATUS_MODEL when the library cannot do it. gemm_create
+// and gemm_stream_create set OpenMP's thread count, where oneDNN brought an OpenMP, to 1 in the
+// thread that calls them.
 #ifndef WADER_HOST_ENCODER_GEMM_H
 #define WADER_HOST_ENCODER_GEMM_H
 

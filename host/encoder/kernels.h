@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a BERT encoder does on a CPU besides matrix products. kernels.c is compiled once for each
-// instruction set in the table below; the best one that the processor has is taken at run time.
+// instruction set that CMakeLists.txt lists; the best one that the processor has is taken at run
+// time (kernels_choose.c).
 //
 // All of it works on one row or one title at a time, in an order that depends on the shapes alone:
 // the same input gives the same bits in every batch and on every thread. Sums and statistics are
-// fp32, each in 16 partial sums folded in a fixed order.
+// fp32, each in KERNELS_LANES partial sums folded in a fixed order. Any number of threads may use
+// one set at the same time; arrays need no alignment beyond that of float.
 #ifndef WADER_HOST_ENCODER_KERNELS_H
 #define WADER_HOST_ENCODER_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+enum { KERNELS_LANES = 16, KERNELS_SETS_MAX = 3 };
 
 // One head's view of one title. Row j of `key` begins at key + j * key_stride; the strides are in
 // floats.
@@ -41,7 +45,7 @@ struct kernels {
 const struct kernels *kernels_choose(void);
 
 // Every set that this processor can run, best first, for tests. Returns how many.
-int kernels_list(const struct kernels *sets[3]);
+int kernels_list(const struct kernels *sets[KERNELS_SETS_MAX]);
 
 // Floats of scratch that attention needs: the transposed keys and a row of scores, each padded to
 // whole vectors.

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The sets that CMakeLists.txt compiles, and what the processor must have for each: the
+// instructions that its flags there let the compiler use.
 #include "host/encoder/kernels.h"
 
 extern const struct kernels kernels_base;
@@ -6,12 +9,13 @@ extern const struct kernels kernels_base;
 extern const struct kernels kernels_avx2, kernels_avx512;
 #endif
 
-int kernels_list(const struct kernels *sets[3]) {
+int kernels_list(const struct kernels *sets[KERNELS_SETS_MAX]) {
     int n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("fma")) {
         sets[n++] = &kernels_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
@@ -23,12 +27,12 @@ int kernels_list(const struct kernels *sets[3]) {
 }
 
 const struct kernels *kernels_choose(void) {
-    const struct kernels *sets[3];
+    const struct kernels *sets[KERNELS_SETS_MAX];
     kernels_list(sets);
     return sets[0];
 }
 
 size_t attention_scratch_len(int32_t n_keys, int32_t head_size) {
-    size_t width = ((size_t)n_keys + 15) / 16 * 16;
+    size_t width = ((size_t)n_keys + KERNELS_LANES - 1) / KERNELS_LANES * KERNELS_LANES;
     return width * ((size_t)head_size + 1);
 }

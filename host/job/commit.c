@@ -18,8 +18,7 @@ enum { RECORD_SCHEMA = 1, RECORD_FILE_NBYTES_MAX = 1 << 20 };
 
 // A new string: the output's directory, a prefix and a suffix around its base name.
 static char *beside(const char *output, const char *prefix, const char *suffix) {
-    const char *slash = strrchr(output, '/');
-    const char *base = slash != NULL ? slash + 1 : output;
+    const char *base = path_base(output);
     const size_t cap = strlen(output) + strlen(prefix) + strlen(suffix) + 1;
     char *path = malloc(cap);
     if (path != NULL) {
@@ -210,9 +209,7 @@ static void add_rows(struct buffer *buffer, const struct totals *totals) {
 }
 
 static void add_name(struct buffer *buffer, const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash != NULL ? slash + 1 : path;
-    buffer_add_json_string(buffer, (struct span){base, strlen(base)});
+    buffer_add_json_string(buffer, span_text(path_base(path)));
 }
 
 static void add_record(struct buffer *buffer, const struct commit_facts *facts,

@@ -28,7 +28,8 @@ struct commit_lock {
     bool was_left;  // it was there already: an earlier attempt ended without its clean-up
 };
 
-// STATUS_LOCKED when another run works on `output`. A zeroed lock is none.
+// STATUS_LOCKED when another run works on `output`, STATUS_IO when its directory takes no file. The
+// lock also sweeps away what a dead attempt left. A zeroed lock is none, and may be released.
 enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error);
 void commit_lock_release(struct commit_lock *lock);
 
@@ -54,9 +55,11 @@ struct commit_facts {
     const struct output *output;
     const struct input *input;
     const struct totals *totals;
-    double seconds;
+    double seconds;  // that the run took
 };
 
+// Writes the record of an output that was committed. The output is not done without it: STATUS_IO
+// leaves no record, and what to do about the output is the caller's.
 enum status commit_record(const struct commit_facts *facts, const struct provenance *provenance,
                           struct error *error);
 

@@ -8,9 +8,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool ends_in(const char *name, const char *suffix) {
-    const size_t len = strlen(name), n = strlen(suffix);
-    return len > n && strcmp(name + len - n, suffix) == 0;
+// How the names of catalogs end, plain; a .gz may follow.
+static const char *const kinds[] = {".jsonl", ".tsv", ".txt"};
+
+// Takes `suffix` off the end of `*name`; false where it is not there, or is all there is.
+static bool cut_suffix(struct span *name, const char *suffix) {
+    const size_t n = strlen(suffix);
+    if (name->len <= n || !span_ends_in(*name, suffix)) return false;
+    name->len -= n;
+    return true;
+}
+
+// Takes the kind off the end of a name that has no .gz any more.
+static bool cut_kind(struct span *name) {
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (cut_suffix(name, kinds[i])) return true;
+    }
+    return false;
 }
 
 static enum status out_of_memory(struct error *error) {
@@ -37,16 +51,27 @@ static int by_input(const void *a, const void *b) {
 // What a catalog directory holds besides its shards is not a catalog: hidden files, outputs of an
 // earlier run, other kinds of file.
 static bool is_catalog_name(const char *name) {
-    static const char *const suffixes[] = {".jsonl", ".tsv", ".txt"};
-    char stem[256];
-    if (name[0] == '.' || strlen(name) >= sizeof stem) return false;
-    strcpy(stem, name);
-    if (ends_in(stem, ".gz")) stem[strlen(stem) - 3] = '\0';
-    if (ends_in(stem, ".labels.jsonl") || ends_in(stem, ".labels.tsv")) return false;
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-        if (ends_in(stem, suffixes[i])) return true;
-    }
-    return false;
+    struct span stem = span_text(name);
+    if (name[0] == '.') return false;
+    cut_suffix(&stem, ".gz");
+    if (span_ends_in(stem, ".labels.jsonl") || span_ends_in(stem, ".labels.tsv")) return false;
+    return cut_kind(&stem);
+}
+
+static bool is_directory(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static bool is_regular(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+// One that is there, or is to be made: its name ends in a slash.
+static bool names_directory(const char *path) {
+    const size_t len = strlen(path);
+    return is_directory(path) || (len > 0 && path[len - 1] == '/');
 }
 
 static enum status add_directory(struct plan *plan, const char *path, struct error *error) {
@@ -61,6 +86,10 @@ static enum status add_directory(struct plan *plan, const char *path, struct err
         const size_t cap = strlen(path) + strlen(entry->d_name) + 2;
         char *input = malloc(cap);
         if (input != NULL) snprintf(input, cap, "%s/%s", path, entry->d_name);
+        if (input != NULL && !is_regular(input)) {
+            free(input);
+            continue;
+        }
         status = add(plan, input, error);
     }
     closedir(directory);
@@ -75,28 +104,15 @@ static enum status add_directory(struct plan *plan, const char *path, struct err
     return status;
 }
 
-static bool is_directory(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 // dir/<input's base name without its kind>.labels.jsonl.gz
 static char *output_in(const char *directory, const char *input, bool tsv) {
-    const char *slash = strrchr(input, '/');
-    const char *base = slash != NULL ? slash + 1 : input;
-    size_t len = strlen(base);
-    static const char *const suffixes[] = {".gz", ".jsonl", ".tsv", ".txt"};
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-        const size_t n = strlen(suffixes[i]);
-        if (len > n && memcmp(base + len - n, suffixes[i], n) == 0) {
-            len -= n;
-            if (i > 0) break;
-        }
-    }
-    const size_t cap = strlen(directory) + len + 32;
+    struct span stem = span_text(path_base(input));
+    cut_suffix(&stem, ".gz");
+    cut_kind(&stem);
+    const size_t cap = strlen(directory) + stem.len + 32;
     char *output = malloc(cap);
     if (output != NULL) {
-        snprintf(output, cap, "%s/%.*s.labels.%s.gz", directory, (int)len, base,
+        snprintf(output, cap, "%s/%.*s.labels.%s.gz", directory, (int)stem.len, stem.ptr,
                  tsv ? "tsv" : "jsonl");
     }
     return output;
@@ -196,8 +212,8 @@ enum status plan_create(const struct plan_request *request, struct plan *plan,
         }
     }
     if (status == STATUS_OK && request->n_inputs == 0) status = add(plan, strdup("-"), error);
-    // One input into a directory that is there already means a file in it.
-    if (request->output != NULL && is_directory(request->output)) many = true;
+    // One input into a directory means a file in it.
+    if (request->output != NULL && names_directory(request->output)) many = true;
     if (status == STATUS_OK) status = name_outputs(request, many, plan, error);
     if (status == STATUS_OK) {
         take_share(plan, request->shard, request->n_shards);

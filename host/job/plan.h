@@ -27,11 +27,11 @@ struct plan_request {
 
 // STATUS_USAGE when the request makes no sense (two inputs with one output name, an input that is
 // its own output), STATUS_INPUT when an input directory cannot be listed, STATUS_IO when the output
-// directory cannot be made.
+// directory cannot be made; `*plan` is empty then. plan_free releases it.
 enum status plan_create(const struct plan_request *request, struct plan *plan, struct error *error);
 void plan_free(struct plan *plan);
 
-// "3/8" to 3 and 8.
+// "3/8" to 3 and 8; STATUS_USAGE for anything but I/N with 0 <= I < N.
 enum status plan_parse_shard(const char *text, int *shard, int *n_shards, struct error *error);
 
 #endif

@@ -19,7 +19,7 @@ struct provenance_task {
 // Feeds the hash of one file, under its name, to the hash of the whole.
 static enum status add_file(struct sha256 *whole, const char *dir, const char *name,
                             struct error *error) {
-    char path[4096], hex[SHA256_HEX_LEN + 1];
+    char path[PATH_NBYTES_MAX], hex[SHA256_HEX_LEN + 1];
     enum status status = path_join(path, sizeof path, dir, name, error);
     if (status == STATUS_OK) status = sha256_file(path, NULL, hex, error);
     if (status != STATUS_OK) return status;
@@ -34,14 +34,16 @@ static enum status hash_model(struct provenance_task *task, struct error *error)
     enum status status = sha256_create(&whole, error);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < model->n_files && status == STATUS_OK; i++) {
-        // A file given with --labels is outside the directory; the names themselves count below.
-        if (strchr(model->files[i].name, '/') != NULL) continue;
+        // A file given with --labels may lie anywhere; the names themselves count below.
+        if (!model->files[i].in_dir) continue;
         status = add_file(whole, task->dir, model->files[i].name, error);
     }
     for (int32_t k = 0; k < model->config.n_labels; k++) {
         sha256_update(whole, model->labels[k], strlen(model->labels[k]) + 1);
     }
-    sha256_finish(whole, task->provenance.model_sha256);
+    if (status == STATUS_OK) {
+        status = sha256_finish(whole, task->provenance.model_sha256, error);
+    }
     sha256_destroy(whole);
     return status;
 }
@@ -52,13 +54,15 @@ static enum status hash_tokenizer(struct provenance_task *task, struct error *er
     enum status status = sha256_create(&whole, error);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < ARRAY_LEN(names) && status == STATUS_OK; i++) {
-        char path[4096];
+        char path[PATH_NBYTES_MAX];
         status = path_join(path, sizeof path, task->dir, names[i], error);
         if (status == STATUS_OK && access(path, F_OK) == 0) {
             status = add_file(whole, task->dir, names[i], error);
         }
     }
-    sha256_finish(whole, task->provenance.tokenizer_sha256);
+    if (status == STATUS_OK) {
+        status = sha256_finish(whole, task->provenance.tokenizer_sha256, error);
+    }
     sha256_destroy(whole);
     return status;
 }
@@ -98,7 +102,7 @@ enum status provenance_wait(struct provenance_task *task, struct provenance *out
                             struct error *error) {
     join(task);
     *out = task->provenance;
-    if (task->status != STATUS_OK) *error = task->error;
+    if (task->status != STATUS_OK && error != NULL) *error = task->error;
     return task->status;
 }
 

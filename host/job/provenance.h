@@ -14,7 +14,8 @@ struct provenance_task;
 enum status provenance_start(const struct model *model, const char *dir,
                              struct provenance_task **out, struct error *error);
 
-// Waits for the hashes. `settings` of the result is the caller's to fill in.
+// Waits for the hashes; may be called for each output of a run. STATUS_IO when a file of the model
+// cannot be read any more. `settings` of the result is the caller's to fill in.
 enum status provenance_wait(struct provenance_task *task, struct provenance *out,
                             struct error *error);
 void provenance_finish(struct provenance_task *task);  // NULL is fine

@@ -9,6 +9,7 @@
 //   END
 #include "host/stream/input.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +30,7 @@ struct input {
     bool may_wait;  // a pipe, a terminal: the next byte is up to somebody else
     atomic_bool cancelled;
     uint64_t total_nbytes;
+    int64_t mtime_ns;
     enum input_state state;
     z_stream inflater;  // next_in/avail_in are the unconsumed part of `raw`, in every state
     bool inflater_ready;
@@ -40,8 +42,11 @@ struct input {
 };
 
 bool name_ends_in_gz(const char *name) {
-    size_t len = strlen(name);
-    return len >= 3 && strcmp(name + len - 3, ".gz") == 0;
+    return span_ends_in(span_text(name), ".gz");
+}
+
+static int64_t mtime_ns_of(const struct stat *info) {
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
 }
 
 enum status input_open(const char *path, struct input **out, struct error *error) {
@@ -67,6 +72,7 @@ enum status input_open(const char *path, struct input **out, struct error *error
     input->fd = fd;
     input->may_wait = !S_ISREG(info.st_mode);
     input->total_nbytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+    input->mtime_ns = mtime_ns_of(&info);
     status = sha256_create(&input->hash, error);
     if (status == STATUS_OK) {
         input->name = strdup(is_stdin ? "stdin" : path);
@@ -122,8 +128,7 @@ static enum status read_raw(struct input *input, struct error *error) {
         }
         if (n == 0) {
             input->raw_ended = true;
-            sha256_finish(input->hash, input->sha256);
-            return STATUS_OK;
+            return sha256_finish(input->hash, input->sha256, error);
         }
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             return error_set(error, STATUS_IO, "%s: reading at byte %llu: %s", input->name,
@@ -176,8 +181,7 @@ static enum status start(struct input *input, struct error *error) {
     const unsigned char *bytes = input->inflater.next_in;
     const size_t n = input->inflater.avail_in;
     if (n >= 1 && bytes[0] == 0x1f && (n == 1 || bytes[1] == 0x8b)) {
-        // 31 = the largest window (15) + 16 for a gzip header and trailer.
-        if (inflateInit2(&input->inflater, 31) != Z_OK) {
+        if (inflateInit2(&input->inflater, GZIP_WINDOW_BITS) != Z_OK) {
             return error_set(error, STATUS_IO, "%s: out of memory for zlib", input->name);
         }
         input->inflater_ready = true;
@@ -283,6 +287,7 @@ static enum status step(struct input *input, char *bytes, size_t cap, size_t *n,
 
 enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
                        struct error *error) {
+    assert(cap > 0);
     *n = 0;
     while (*n == 0 && input->state != END) {
         enum status status = fill(input, 1, error);
@@ -305,6 +310,22 @@ void input_cancel(struct input *input) {
 
 const char *input_name(const struct input *input) {
     return input->name;
+}
+
+int64_t input_mtime_ns(const struct input *input) {
+    return input->mtime_ns;
+}
+
+enum status input_check_unchanged(const struct input *input, struct error *error) {
+    struct stat info;
+    if (input->may_wait ||
+        (fstat(input->fd, &info) == 0 && (uint64_t)info.st_size == input->total_nbytes &&
+         mtime_ns_of(&info) == input->mtime_ns)) {
+        return STATUS_OK;
+    }
+    return error_set(error, STATUS_INPUT,
+                     "%s: somebody wrote to it while it was read; run this again when it is whole",
+                     input->name);
 }
 
 uint64_t input_total_nbytes(const struct input *input) {

@@ -14,16 +14,16 @@
 #include "host/base/base.h"
 #include "host/base/sha256.h"
 
-struct input;
+struct input;  // used by one thread, but for the calls that say otherwise
 
 // Opens `path`, or stdin for "-". STATUS_INPUT when it cannot be opened or is not something to read
 // from. Reading starts with the first input_read.
 enum status input_open(const char *path, struct input **out, struct error *error);
 void input_close(struct input *input);  // NULL is fine
 
-// Up to `cap` bytes into `bytes`. `*n` is 0 only at the end, which is reached in good order only.
-// STATUS_INPUT for damaged data, naming the file and the offset in it; STATUS_IO where the system
-// failed to read. After an error the input is only good for closing.
+// Up to `cap` bytes, at least 1, into `bytes`. `*n` is 0 only at the end, which is reached in good
+// order only. STATUS_INPUT for damaged data, naming the file and the offset in it; STATUS_IO where
+// the system failed to read. After an error the input is only good for closing.
 enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
                        struct error *error);
 
@@ -43,8 +43,16 @@ const char *input_name(const struct input *input);
 uint64_t input_total_nbytes(const struct input *input);
 uint64_t input_consumed_nbytes(const struct input *input);
 
+// When the file was last written to, as it was when it was opened, in ns since the epoch; and
+// whether that and its size still hold: STATUS_INPUT when somebody wrote to it meanwhile.
+int64_t input_mtime_ns(const struct input *input);
+enum status input_check_unchanged(const struct input *input, struct error *error);
+
 // SHA-256 of the bytes as they stand in the file. Valid once the end was reached.
 const char *input_sha256(const struct input *input);
+
+// What zlib is told: the largest window (15), and a gzip header and trailer (16).
+enum { GZIP_WINDOW_BITS = 15 + 16 };
 
 // The suffix that tells gzip by name.
 bool name_ends_in_gz(const char *name);

@@ -15,7 +15,8 @@
 
 #include "host/stream/input.h"
 
-enum { BLOCK_NBYTES = 256 * 1024, PACKED_NBYTES = 64 * 1024, GZIP_LEVEL = 6 };
+// The last two are zlib's own defaults, written out because the bytes of outputs depend on them.
+enum { BLOCK_NBYTES = 256 * 1024, PACKED_NBYTES = 64 * 1024, GZIP_LEVEL = 6, GZIP_MEM_LEVEL = 8 };
 
 struct output {
     const char *shown;  // the name for messages
@@ -28,7 +29,7 @@ struct output {
     bool complete, committed;
     struct sha256 *hash;
     char sha256[SHA256_HEX_LEN + 1];
-    uint64_t nbytes;
+    uint64_t nbytes, file_nbytes;
     size_t block_len;
     char block[BLOCK_NBYTES];  // uncompressed bytes not handed on yet
     unsigned char packed[PACKED_NBYTES];
@@ -36,9 +37,8 @@ struct output {
 
 // The directory part of `path`, with its slash; "./" where it has none.
 static char *directory_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return strdup("./");
-    return strndup(path, (size_t)(slash - path) + 1);
+    const size_t len = (size_t)(path_base(path) - path);
+    return len == 0 ? strdup("./") : strndup(path, len);
 }
 
 // dir/.base.<time and process>.tmp: hidden, in the same file system, unique to this attempt.
@@ -47,7 +47,7 @@ static char *temporary_of(const char *path) {
     clock_gettime(CLOCK_REALTIME, &now);
     char *directory = directory_of(path);
     if (directory == NULL) return NULL;
-    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    const char *base = path_base(path);
     size_t cap = strlen(directory) + strlen(base) + 64;
     char *temporary = malloc(cap);
     if (temporary != NULL) {
@@ -66,7 +66,7 @@ static bool is_temporary_tail(const char *tail) {
 }
 
 void output_sweep(const char *path) {
-    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    const char *base = path_base(path);
     const size_t len = strlen(base);
     char *directory = directory_of(path);
     DIR *entries = directory != NULL ? opendir(directory) : NULL;
@@ -118,8 +118,9 @@ enum status output_open(const char *path, struct output **out, struct error *err
     if (status == STATUS_OK && strcmp(path, "-") != 0) status = open_file(output, path, error);
     if (status == STATUS_OK && name_ends_in_gz(path)) {
         output->compress = true;
-        output->deflater_ready = deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, 31, 8,
-                                              Z_DEFAULT_STRATEGY) == Z_OK;
+        output->deflater_ready =
+            deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS,
+                         GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
         if (!output->deflater_ready) {
             status = error_set(error, STATUS_IO, "%s: out of memory for zlib", path);
         }
@@ -223,9 +224,14 @@ static enum status sync_directory(const char *path, struct error *error) {
 
 enum status output_complete(struct output *output, struct error *error) {
     enum status status = write_block(output, true, error);
+    if (status == STATUS_OK) status = sha256_finish(output->hash, output->sha256, error);
     if (status != STATUS_OK) return status;
-    sha256_finish(output->hash, output->sha256);
     if (output->path != NULL && fsync(output->fd) != 0) return io_failed(output, "syncing", error);
+    struct stat info = {0};
+    if (output->path != NULL && fstat(output->fd, &info) != 0) {
+        return io_failed(output, "looking at it", error);
+    }
+    output->file_nbytes = (uint64_t)info.st_size;
     const int fd = output->fd;
     output->fd = -1;
     if (close(fd) != 0) return io_failed(output, "closing", error);
@@ -267,6 +273,10 @@ void output_close(struct output *output) {
 
 const char *output_sha256(const struct output *output) {
     return output->sha256;
+}
+
+uint64_t output_file_nbytes(const struct output *output) {
+    return output->file_nbytes;
 }
 
 uint64_t output_nbytes(const struct output *output) {

@@ -10,7 +10,7 @@
 #include "host/base/base.h"
 #include "host/base/sha256.h"
 
-struct output;
+struct output;  // used by one thread, but for output_abandon
 
 // `path` is "-" for stdout. A path ending in .gz is compressed. STATUS_IO when it cannot be made.
 enum status output_open(const char *path, struct output **out, struct error *error);
@@ -35,6 +35,9 @@ void output_close(struct output *output);
 // SHA-256 of the uncompressed bytes, and their number; valid after output_complete.
 const char *output_sha256(const struct output *output);
 uint64_t output_nbytes(const struct output *output);
+
+// The size of the file, compressed where it is; valid once output_complete succeeded.
+uint64_t output_file_nbytes(const struct output *output);
 
 // Removes the unfinished file at once; for a signal's way out, while another thread may be writing.
 void output_abandon(struct output *output);

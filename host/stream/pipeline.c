@@ -53,7 +53,7 @@ void totals_add(struct totals *sum, const struct totals *more) {
     sum->seconds.write += more->seconds.write;
 }
 
-void push(struct fifo *fifo, struct chunk *chunk) {
+void fifo_push(struct fifo *fifo, struct chunk *chunk) {
     chunk->next = NULL;
     if (fifo->last != NULL) {
         fifo->last->next = chunk;
@@ -63,47 +63,51 @@ void push(struct fifo *fifo, struct chunk *chunk) {
     fifo->last = chunk;
 }
 
-struct chunk *pop(struct fifo *fifo) {
+struct chunk *fifo_pop(struct fifo *fifo) {
     struct chunk *chunk = fifo->first;
     fifo->first = chunk->next;
     if (fifo->first == NULL) fifo->last = NULL;
     return chunk;
 }
 
-void lock(struct pipeline *pipeline) {
+void pipeline_lock(struct pipeline *pipeline) {
     pthread_mutex_lock(&pipeline->mutex);
 }
 
-void unlock_changed(struct pipeline *pipeline) {
-    pthread_cond_broadcast(&pipeline->changed);
+void pipeline_unlock(struct pipeline *pipeline) {
     pthread_mutex_unlock(&pipeline->mutex);
 }
 
-void await_change(struct pipeline *pipeline) {
+void pipeline_unlock_changed(struct pipeline *pipeline) {
+    pthread_cond_broadcast(&pipeline->changed);
+    pipeline_unlock(pipeline);
+}
+
+void pipeline_await_change(struct pipeline *pipeline) {
     pthread_cond_wait(&pipeline->changed, &pipeline->mutex);
 }
 
-void fail(struct pipeline *pipeline, enum status status, const struct error *error) {
-    lock(pipeline);
+void pipeline_fail(struct pipeline *pipeline, enum status status, const struct error *error) {
+    pipeline_lock(pipeline);
     if (pipeline->status == STATUS_OK) {
         pipeline->status = status;
-        pipeline->error = *error;
+        if (error != NULL) pipeline->error = *error;
     }
     pipeline->stopping = true;
-    unlock_changed(pipeline);
+    pipeline_unlock_changed(pipeline);
     input_cancel(pipeline->input);
 }
 
-void leave(struct pipeline *pipeline) {
-    lock(pipeline);
+void pipeline_leave(struct pipeline *pipeline) {
+    pipeline_lock(pipeline);
     pipeline->n_running--;
-    unlock_changed(pipeline);
+    pipeline_unlock_changed(pipeline);
 }
 
-void let_go(struct pipeline *pipeline, struct chunk *chunk) {
-    lock(pipeline);
-    if (--chunk->n_holders == 0) push(&pipeline->free, chunk);
-    unlock_changed(pipeline);
+void pipeline_let_go(struct pipeline *pipeline, struct chunk *chunk) {
+    pipeline_lock(pipeline);
+    if (--chunk->n_holders == 0) fifo_push(&pipeline->free, chunk);
+    pipeline_unlock_changed(pipeline);
 }
 
 static enum status make_chunks(struct pipeline *pipeline, struct error *error) {
@@ -118,19 +122,19 @@ static enum status make_chunks(struct pipeline *pipeline, struct error *error) {
     for (size_t i = 0; i < n; i++) {
         status = chunk_create(&pipeline->chunks[i], error);
         if (status != STATUS_OK) return status;
-        push(&pipeline->free, pipeline->chunks[i]);
+        fifo_push(&pipeline->free, pipeline->chunks[i]);
     }
     return STATUS_OK;
 }
 
 static enum status start_thread(struct pipeline *pipeline, void *(*run)(void *),
                                 struct error *error) {
-    lock(pipeline);
+    pipeline_lock(pipeline);
     pipeline->n_running++;
-    pthread_mutex_unlock(&pipeline->mutex);
+    pipeline_unlock(pipeline);
     int reason = pthread_create(&pipeline->threads[pipeline->n_threads], NULL, run, pipeline);
     if (reason != 0) {
-        leave(pipeline);
+        pipeline_leave(pipeline);
         return error_set(error, STATUS_IO, "cannot start a thread: %s", strerror(reason));
     }
     pipeline->n_threads++;
@@ -144,12 +148,12 @@ static enum status start_threads(struct pipeline *pipeline, struct error *error)
         alloc_zeroed(&memory, (size_t)n_tokenizers + 3, sizeof(pthread_t), "threads", error);
     if (status != STATUS_OK) return status;
     pipeline->threads = memory;
-    status = start_thread(pipeline, run_reader, error);
+    status = start_thread(pipeline, pipeline_run_reader, error);
     for (int32_t i = 0; status == STATUS_OK && i < n_tokenizers; i++) {
-        status = start_thread(pipeline, run_tokenizer, error);
+        status = start_thread(pipeline, pipeline_run_tokenizer, error);
     }
-    if (status == STATUS_OK) status = start_thread(pipeline, run_packer, error);
-    return status == STATUS_OK ? start_thread(pipeline, run_writer, error) : status;
+    if (status == STATUS_OK) status = start_thread(pipeline, pipeline_run_packer, error);
+    return status == STATUS_OK ? start_thread(pipeline, pipeline_run_writer, error) : status;
 }
 
 enum status pipeline_start(const struct pipeline_config *config, struct input *input,
@@ -174,7 +178,7 @@ enum status pipeline_start(const struct pipeline_config *config, struct input *i
     status = make_chunks(pipeline, error);
     if (status == STATUS_OK) status = start_threads(pipeline, error);
     if (status != STATUS_OK) {
-        fail(pipeline, status, error);
+        pipeline_fail(pipeline, status, error);
         struct totals totals;
         pipeline_finish(pipeline, &totals, error);
         return status;
@@ -189,14 +193,14 @@ bool pipeline_poll(struct pipeline *pipeline, int wait_ms, struct totals *totals
     until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
     until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    lock(pipeline);
+    pipeline_lock(pipeline);
     int timed_out = 0;
     while (pipeline->n_running > 0 && timed_out == 0) {
         timed_out = pthread_cond_timedwait(&pipeline->changed, &pipeline->mutex, &until);
     }
     const bool over = pipeline->n_running == 0;
     *totals = pipeline->totals;
-    pthread_mutex_unlock(&pipeline->mutex);
+    pipeline_unlock(pipeline);
     return over;
 }
 

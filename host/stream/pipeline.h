@@ -32,9 +32,12 @@ struct totals {
 };
 
 uint64_t totals_bad(const struct totals *totals);
+
+// All but consumed_nbytes, which is a place in one file.
 void totals_add(struct totals *sum, const struct totals *more);
 
-// Told about each record that got no label, or whose title was ill-formed UTF-8, in input order.
+// Told about each record that got no label, or whose title was ill-formed UTF-8, in input order, by
+// one thread of the pipeline's own, between pipeline_start and pipeline_finish.
 struct record_watcher {
     void (*seen)(void *context, const struct record *record, uint64_t number);
     void *context;
@@ -53,8 +56,9 @@ struct pipeline_config {
     struct record_watcher watcher;
 };
 
-// A run in progress. pipeline_start returns at once; pipeline_finish waits for the end and tells
-// how it went. The output is complete, but not committed, when that is STATUS_OK.
+// A run in progress, handled by one thread. pipeline_start returns at once; pipeline_finish waits
+// for the end and tells how it went. `input` and `output` must outlive it. The output is complete,
+// but not committed, when that is STATUS_OK.
 struct pipeline;
 enum status pipeline_start(const struct pipeline_config *config, struct input *input,
                            struct output *output, struct pipeline **out, struct error *error);

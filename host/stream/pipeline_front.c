@@ -10,10 +10,10 @@
 static enum status read_chunks(struct pipeline *pipeline, struct line_reader *reader,
                                struct error *error) {
     for (uint64_t sequence = 0;; sequence++) {
-        lock(pipeline);
-        while (pipeline->free.first == NULL && !pipeline->stopping) await_change(pipeline);
-        struct chunk *chunk = pipeline->stopping ? NULL : pop(&pipeline->free);
-        pthread_mutex_unlock(&pipeline->mutex);
+        pipeline_lock(pipeline);
+        while (pipeline->free.first == NULL && !pipeline->stopping) pipeline_await_change(pipeline);
+        struct chunk *chunk = pipeline->stopping ? NULL : fifo_pop(&pipeline->free);
+        pipeline_unlock(pipeline);
         if (chunk == NULL) return STATUS_OK;
 
         const double begin = now_seconds();
@@ -23,26 +23,26 @@ static enum status read_chunks(struct pipeline *pipeline, struct line_reader *re
         chunk->consumed_end = input_consumed_nbytes(pipeline->input);
         chunk->sequence = sequence;
 
-        lock(pipeline);
+        pipeline_lock(pipeline);
         pipeline->totals.seconds.read += now_seconds() - begin;
-        push(status == STATUS_OK ? &pipeline->raw : &pipeline->free, chunk);
-        unlock_changed(pipeline);
+        fifo_push(status == STATUS_OK ? &pipeline->raw : &pipeline->free, chunk);
+        pipeline_unlock_changed(pipeline);
         if (last) return status;
     }
 }
 
-void *run_reader(void *argument) {
+void *pipeline_run_reader(void *argument) {
     struct pipeline *pipeline = argument;
     struct line_reader *reader;
     struct error error;
     enum status status = line_reader_create(pipeline->input, &reader, &error);
     if (status == STATUS_OK) status = read_chunks(pipeline, reader, &error);
-    if (status != STATUS_OK) fail(pipeline, status, &error);
+    if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
     line_reader_destroy(reader);
-    lock(pipeline);
+    pipeline_lock(pipeline);
     pipeline->read_all = true;
-    unlock_changed(pipeline);
-    leave(pipeline);
+    pipeline_unlock_changed(pipeline);
+    pipeline_leave(pipeline);
     return NULL;
 }
 
@@ -64,31 +64,31 @@ static void tokenize_chunk(const struct pipeline_config *config, struct chunk *c
     }
 }
 
-void *run_tokenizer(void *argument) {
+void *pipeline_run_tokenizer(void *argument) {
     struct pipeline *pipeline = argument;
     struct error error;
     void *scratch;
     enum status status = alloc_array(&scratch, RECORD_NBYTES_MAX, 1, "a title", &error);
-    if (status != STATUS_OK) fail(pipeline, status, &error);
+    if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
     while (status == STATUS_OK) {
-        lock(pipeline);
+        pipeline_lock(pipeline);
         while (pipeline->raw.first == NULL && !pipeline->read_all && !pipeline->stopping) {
-            await_change(pipeline);
+            pipeline_await_change(pipeline);
         }
         const bool over = pipeline->stopping || pipeline->raw.first == NULL;
-        struct chunk *chunk = over ? NULL : pop(&pipeline->raw);
-        pthread_mutex_unlock(&pipeline->mutex);
+        struct chunk *chunk = over ? NULL : fifo_pop(&pipeline->raw);
+        pipeline_unlock(pipeline);
         if (chunk == NULL) break;
 
         const double begin = now_seconds();
         tokenize_chunk(&pipeline->config, chunk, scratch);
 
-        lock(pipeline);
+        pipeline_lock(pipeline);
         pipeline->totals.seconds.tokenize += now_seconds() - begin;
         pipeline->ready[chunk->sequence % (uint64_t)pipeline->n_chunks] = chunk;
-        unlock_changed(pipeline);
+        pipeline_unlock_changed(pipeline);
     }
     free(scratch);
-    leave(pipeline);
+    pipeline_leave(pipeline);
     return NULL;
 }

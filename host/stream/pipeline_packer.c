@@ -18,22 +18,22 @@ static void submit_open(struct packer *packer) {
     packer->n_spanned = 0;
     encoder_submit(pipeline->config.encoder,
                    (int32_t)(pipeline->n_submitted % pipeline->config.encoder->n_slots));
-    lock(pipeline);
+    pipeline_lock(pipeline);
     pipeline->n_submitted++;
-    unlock_changed(pipeline);
+    pipeline_unlock_changed(pipeline);
 }
 
 // False when the run is stopping.
 static bool open_batch(struct packer *packer) {
     struct pipeline *pipeline = packer->pipeline;
     struct encoder *encoder = pipeline->config.encoder;
-    lock(pipeline);
+    pipeline_lock(pipeline);
     while (pipeline->n_submitted - pipeline->n_released >= encoder->n_slots &&
            !pipeline->stopping) {
-        await_change(pipeline);
+        pipeline_await_change(pipeline);
     }
     const bool stopping = pipeline->stopping;
-    pthread_mutex_unlock(&pipeline->mutex);
+    pipeline_unlock(pipeline);
     if (stopping) return false;
     packer->open = encoder_slot(encoder, (int32_t)(pipeline->n_submitted % encoder->n_slots));
     packer->open->n_titles = 0;
@@ -75,19 +75,19 @@ static bool pack_chunk(struct packer *packer, const struct chunk *chunk) {
 // The next chunk in order, tokenized and already the writer's too; NULL when the run is stopping.
 static struct chunk *next_ready(struct pipeline *pipeline, uint64_t sequence) {
     struct chunk **place = &pipeline->ready[sequence % (uint64_t)pipeline->n_chunks];
-    lock(pipeline);
-    while (*place == NULL && !pipeline->stopping) await_change(pipeline);
+    pipeline_lock(pipeline);
+    while (*place == NULL && !pipeline->stopping) pipeline_await_change(pipeline);
     struct chunk *chunk = pipeline->stopping ? NULL : *place;
     if (chunk != NULL) {
         *place = NULL;
         chunk->n_holders = 2;
-        push(&pipeline->packed, chunk);
+        fifo_push(&pipeline->packed, chunk);
     }
-    unlock_changed(pipeline);
+    pipeline_unlock_changed(pipeline);
     return chunk;
 }
 
-void *run_packer(void *argument) {
+void *pipeline_run_packer(void *argument) {
     struct packer packer = {.pipeline = argument};
     struct pipeline *pipeline = argument;
     bool last = false;
@@ -95,8 +95,8 @@ void *run_packer(void *argument) {
         struct chunk *chunk = next_ready(pipeline, sequence);
         if (chunk == NULL) break;
         last = !pack_chunk(&packer, chunk) || chunk->last;
-        let_go(pipeline, chunk);
+        pipeline_let_go(pipeline, chunk);
     }
-    leave(pipeline);
+    pipeline_leave(pipeline);
     return NULL;
 }

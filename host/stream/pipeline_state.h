@@ -36,30 +36,31 @@ struct pipeline {
 };
 
 // The stages' threads; each takes the pipeline.
-void *run_reader(void *pipeline);
-void *run_tokenizer(void *pipeline);
-void *run_packer(void *pipeline);
-void *run_writer(void *pipeline);
+void *pipeline_run_reader(void *pipeline);
+void *pipeline_run_tokenizer(void *pipeline);
+void *pipeline_run_packer(void *pipeline);
+void *pipeline_run_writer(void *pipeline);
 
-void lock(struct pipeline *pipeline);
+void pipeline_lock(struct pipeline *pipeline);
+void pipeline_unlock(struct pipeline *pipeline);
 
-// Every change may be what another stage waits for.
-void unlock_changed(struct pipeline *pipeline);
+// The same behind a change of anything below the mutex: it may be what another stage waits for.
+void pipeline_unlock_changed(struct pipeline *pipeline);
 
 // Under the mutex: waits for a change.
-void await_change(struct pipeline *pipeline);
+void pipeline_await_change(struct pipeline *pipeline);
 
 // Under the mutex.
-void push(struct fifo *fifo, struct chunk *chunk);
-struct chunk *pop(struct fifo *fifo);
+void fifo_push(struct fifo *fifo, struct chunk *chunk);
+struct chunk *fifo_pop(struct fifo *fifo);
 
-// Keeps the first failure and makes every stage leave.
-void fail(struct pipeline *pipeline, enum status status, const struct error *error);
+// Keeps the first failure and makes every stage leave. `error` may be NULL.
+void pipeline_fail(struct pipeline *pipeline, enum status status, const struct error *error);
 
 // A stage has ended.
-void leave(struct pipeline *pipeline);
+void pipeline_leave(struct pipeline *pipeline);
 
 // A stage is done with a chunk; the last one gives it back to the reader.
-void let_go(struct pipeline *pipeline, struct chunk *chunk);
+void pipeline_let_go(struct pipeline *pipeline, struct chunk *chunk);
 
 #endif

@@ -20,18 +20,18 @@ static void publish(struct writer *writer, const struct chunk *chunk, size_t n_w
     const double now = now_seconds();
     writer->fresh.seconds.write += now - writer->busy_since;
     writer->busy_since = now;
-    lock(pipeline);
+    pipeline_lock(pipeline);
     totals_add(&pipeline->totals, &writer->fresh);
     pipeline->totals.consumed_nbytes = chunk->consumed_begin + (uint64_t)((double)span * share);
-    pthread_mutex_unlock(&pipeline->mutex);
+    pipeline_unlock(pipeline);
     writer->fresh = (struct totals){0};
 }
 
 static void release_batch(struct writer *writer) {
     writer->batch = NULL;
-    lock(writer->pipeline);
+    pipeline_lock(writer->pipeline);
     writer->pipeline->n_released++;
-    unlock_changed(writer->pipeline);
+    pipeline_unlock_changed(writer->pipeline);
 }
 
 static bool batch_is_used_up(const struct writer *writer) {
@@ -44,13 +44,13 @@ static enum status next_logits(struct writer *writer, const float **logits, stru
     struct encoder *encoder = pipeline->config.encoder;
     if (batch_is_used_up(writer)) release_batch(writer);
     if (writer->batch == NULL) {
-        lock(pipeline);
+        pipeline_lock(pipeline);
         while (pipeline->n_submitted == pipeline->n_released && !pipeline->stopping) {
-            await_change(pipeline);
+            pipeline_await_change(pipeline);
         }
         const bool submitted = pipeline->n_submitted > pipeline->n_released;
         const int32_t slot = (int32_t)(pipeline->n_released % encoder->n_slots);
-        pthread_mutex_unlock(&pipeline->mutex);
+        pipeline_unlock(pipeline);
         if (!submitted) return STATUS_AGAIN;
         enum status status = encoder_wait(encoder, slot, error);
         writer->batch = encoder_slot(encoder, slot);
@@ -133,26 +133,27 @@ static enum status write_chunks(struct writer *writer, struct error *error) {
         status = write_rows(writer, error);
     }
     for (bool last = false; status == STATUS_OK && !last;) {
-        lock(pipeline);
-        while (pipeline->packed.first == NULL && !pipeline->stopping) await_change(pipeline);
-        struct chunk *chunk = pipeline->stopping ? NULL : pop(&pipeline->packed);
-        pthread_mutex_unlock(&pipeline->mutex);
+        pipeline_lock(pipeline);
+        while (pipeline->packed.first == NULL && !pipeline->stopping)
+            pipeline_await_change(pipeline);
+        struct chunk *chunk = pipeline->stopping ? NULL : fifo_pop(&pipeline->packed);
+        pipeline_unlock(pipeline);
         if (chunk == NULL) break;
         status = write_chunk(writer, chunk, error);
         last = chunk->last;
-        let_go(pipeline, chunk);
+        pipeline_let_go(pipeline, chunk);
     }
     return status;
 }
 
-void *run_writer(void *argument) {
+void *pipeline_run_writer(void *argument) {
     struct pipeline *pipeline = argument;
     struct writer writer = {.pipeline = pipeline};
     struct error error;
     enum status status = write_chunks(&writer, &error);
-    if (status != STATUS_OK && status != STATUS_AGAIN) fail(pipeline, status, &error);
+    if (status != STATUS_OK && status != STATUS_AGAIN) pipeline_fail(pipeline, status, &error);
     if (writer.batch != NULL) release_batch(&writer);
     buffer_free(&writer.rows);
-    leave(pipeline);
+    pipeline_leave(pipeline);
     return NULL;
 }

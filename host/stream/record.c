@@ -6,16 +6,11 @@
 #include "host/base/utf8.h"
 #include "host/stream/input.h"
 
-static bool ends_in(const char *name, size_t len, const char *suffix) {
-    size_t n = strlen(suffix);
-    return len >= n && memcmp(name + len - n, suffix, n) == 0;
-}
-
 enum record_kind record_kind_of_name(const char *path) {
-    size_t len = strlen(path);
-    if (name_ends_in_gz(path)) len -= 3;
-    if (ends_in(path, len, ".jsonl")) return RECORD_JSONL;
-    return ends_in(path, len, ".tsv") ? RECORD_TSV : RECORD_TEXT;
+    struct span name = span_text(path);
+    if (name_ends_in_gz(path)) name.len -= strlen(".gz");
+    if (span_ends_in(name, ".jsonl")) return RECORD_JSONL;
+    return span_ends_in(name, ".tsv") ? RECORD_TSV : RECORD_TEXT;
 }
 
 static bool tsv_column(struct span line, int column, struct span *value) {

@@ -2,7 +2,6 @@
 #include "host/stream/row.h"
 
 #include <math.h>
-#include <string.h>
 
 bool label_of_logits(const float *logits, int32_t n_labels, struct label *label) {
     int32_t top = 0;
@@ -20,10 +19,6 @@ bool label_of_logits(const float *logits, int32_t n_labels, struct label *label)
 
 float probability_of(const float *logits, const struct label *top, int32_t k) {
     return expf(logits[k] - logits[top->index]) * top->score;
-}
-
-static struct span text_span(const char *text) {
-    return (struct span){text, strlen(text)};
 }
 
 // A value of the input, in the form the output wants it.
@@ -80,7 +75,7 @@ static void add_json_scores(struct buffer *buffer, const struct row_format *form
     for (int32_t k = 0; k < format->n_labels; k++) {
         if (k > 0) buffer_add(buffer, ",", 1);
         if (all) {
-            buffer_add_json_string(buffer, text_span(format->labels[k]));
+            buffer_add_json_string(buffer, span_text(format->labels[k]));
             buffer_add(buffer, ":", 1);
         }
         add_score(buffer, format, label, logits, k);
@@ -95,7 +90,7 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
     add_id(buffer, format, record, number);
     if (label != NULL) {
         buffer_add_text(buffer, ",\"label\":");
-        buffer_add_json_string(buffer, text_span(format->labels[label->index]));
+        buffer_add_json_string(buffer, span_text(format->labels[label->index]));
         buffer_add_format(buffer, ",\"score\":%.6f", (double)label->score);
         if (format->scores != SCORES_TOP) add_json_scores(buffer, format, label, logits);
     } else {
@@ -108,7 +103,7 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
         struct span value;
         const struct field field = format->input->passthrough[i];
         buffer_add(buffer, ",", 1);
-        buffer_add_json_string(buffer, text_span(field.name));
+        buffer_add_json_string(buffer, span_text(field.name));
         buffer_add(buffer, ":", 1);
         if (record_field(format->input, record, field, &value)) {
             add_value(buffer, format->kind, format->input->kind, value);
@@ -125,7 +120,7 @@ static void add_tsv_row(struct buffer *buffer, const struct row_format *format,
     add_id(buffer, format, record, number);
     buffer_add(buffer, "\t", 1);
     if (label != NULL) {
-        buffer_add_tsv_cell(buffer, text_span(format->labels[label->index]));
+        buffer_add_tsv_cell(buffer, span_text(format->labels[label->index]));
         buffer_add_format(buffer, "\t%.6f", (double)label->score);
     } else {
         buffer_add(buffer, "\t", 1);
@@ -150,12 +145,12 @@ void row_add_header(struct buffer *buffer, const struct row_format *format) {
     buffer_add_text(buffer, "id\tlabel\tscore");
     for (int32_t k = 0; format->scores != SCORES_TOP && k < format->n_labels; k++) {
         buffer_add(buffer, "\t", 1);
-        buffer_add_tsv_cell(buffer, text_span(format->labels[k]));
+        buffer_add_tsv_cell(buffer, span_text(format->labels[k]));
     }
     buffer_add_text(buffer, "\tstatus");
     for (int i = 0; i < format->input->n_passthrough; i++) {
         buffer_add(buffer, "\t", 1);
-        buffer_add_tsv_cell(buffer, text_span(format->input->passthrough[i].name));
+        buffer_add_tsv_cell(buffer, span_text(format->input->passthrough[i].name));
     }
     buffer_add(buffer, "\n", 1);
 }

@@ -5,7 +5,6 @@
 // notation, or "no", the offset and the reason:
 //   n null   t true   f false   #RAW=DOUBLE=INTEGER number   "HEX string   [ ... ] array   { key
 //   value ... }
-#include <stdlib.h>
 
 #include "host/base/json.h"
 #include "tests/check.h"

@@ -194,6 +194,10 @@ def test_labels(t):
     got = t.label("--labels", names, "--scores", "all", stdin=b"gold\n", model=model).rows()
     t.equal("--labels names them", list(got[0]["scores"]),
             ["one", "two", "thrée", 'four "4"', "five"])
+    titles = e2e.write(path, "titles.txt", "gold\n")
+    result = t.run("label", "--model", model, "--labels", "names.txt", "-o", "out.jsonl", titles,
+                   cwd=path)
+    t.exits("--labels with a name in this directory, not the model's", result, e2e.OK)
 
 
 def test_device(t):

@@ -3,7 +3,6 @@
 // Any bytes as a safetensors file: what is accepted lies inside the file, tensor after tensor, and
 // every byte of it may be read.
 #include <assert.h>
-#include <stdlib.h>
 
 #include "weights/bert_weights.h"
 #include "weights/dtype.h"

@@ -4,7 +4,6 @@
 // first byte telling which they are: a tokenizer is made that keeps its promises, or there is an
 // error with a message.
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tokenizer/wordpiece.h"

@@ -5,30 +5,16 @@
 #include "tests/check.h"
 #include "tests/reference/bert_ref.h"
 #include "tests/support/fixture.h"
+#include "tests/support/must.h"
 
 // Both sides compute in float64; what is left is the order of their sums, some 1e-15 as the figures
 // printed below show.
 #define TOLERANCE 1e-12  // of the largest value compared
 
-static const char *const fixture_names[] = {
-    "bert_small", "bert_v5",      "bert_three_heads", "bert_fp16",
-    "bert_bf16",  "bert_sharded", "bert_bare_names",  "bert_gamma_beta",
-};
-
-static void *must_alloc(size_t n) {
-    void *memory = NULL;
-    struct error error;
-    if (alloc_zeroed(&memory, n, sizeof(double), "test values", &error) != STATUS_OK) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(1);
-    }
-    return memory;
-}
-
 static double check_logits(const struct bert_ref *ref, const struct fixture *fixture,
                            const char *name) {
     const size_t K = (size_t)fixture->n_logits;
-    double *logits = must_alloc(K);
+    double *logits = must_zeroed(K, sizeof *logits);
     double worst = 0;
     for (int32_t i = 0; i < fixture->n_cases; i++) {
         const struct fixture_case *item = &fixture->cases[i];
@@ -53,7 +39,7 @@ static double check_states(const struct bert_ref *ref, const struct model *model
     for (int32_t i = 0; i < fixture->n_cases; i++) {
         const struct fixture_case *item = &fixture->cases[i];
         if (item->n_states == 0) continue;
-        double *hidden = must_alloc(bert_ref_hidden_size(ref, item->n_ids));
+        double *hidden = must_zeroed(bert_ref_hidden_size(ref, item->n_ids), sizeof *hidden);
         struct error error;
         CHECK_INT(bert_ref_hidden(ref, item->ids, item->n_ids, hidden, &error), STATUS_OK);
         for (int32_t s = 0; s < item->n_states; s++) {
@@ -92,7 +78,7 @@ static void check_variety(const struct fixture *fixture) {
 }
 
 static void check_fixture(const char *root, const char *name) {
-    char dir[4096];
+    char dir[PATH_NBYTES_MAX];
     struct error error = {""};
     struct model *model = NULL;
     struct fixture *fixture = NULL;
@@ -121,6 +107,6 @@ out_close:
 
 int main(int argc, char **argv) {
     const char *root = argc > 1 ? argv[1] : "tests/golden";
-    for (size_t i = 0; i < ARRAY_LEN(fixture_names); i++) check_fixture(root, fixture_names[i]);
+    for (int i = 0; i < FIXTURE_MODELS; i++) check_fixture(root, fixture_models[i]);
     return check_result();
 }

@@ -10,11 +10,6 @@
 // leaves some 1e-6, as the figures printed below show.
 #define TOLERANCE 5e-6
 
-static const char *const fixture_names[] = {
-    "bert_small", "bert_v5",      "bert_three_heads", "bert_fp16",
-    "bert_bf16",  "bert_sharded", "bert_bare_names",  "bert_gamma_beta",
-};
-
 // All titles of the fixture as one packed batch.
 static enum status run(struct encoder *encoder, const struct fixture *fixture,
                        struct error *error) {
@@ -54,7 +49,7 @@ static double check_logits(const struct encoder_slot *slot, const struct fixture
 }
 
 static void check_fixture(const char *root, const char *name) {
-    char dir[4096];
+    char dir[PATH_NBYTES_MAX];
     struct error error = {""};
     struct model *model = NULL;
     struct fixture *fixture = NULL;
@@ -85,6 +80,6 @@ out_close:
 
 int main(int argc, char **argv) {
     const char *root = argc > 1 ? argv[1] : "tests/golden";
-    for (size_t i = 0; i < ARRAY_LEN(fixture_names); i++) check_fixture(root, fixture_names[i]);
+    for (int i = 0; i < FIXTURE_MODELS; i++) check_fixture(root, fixture_models[i]);
     return check_result();
 }

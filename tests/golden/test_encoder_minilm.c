@@ -5,7 +5,7 @@
 // make_minilm.py made; without it the test is skipped.
 #include "host/encoder/encoder.h"
 #include "tests/check.h"
-#include "tests/support/fixture.h"
+#include "tests/golden/minilm.h"
 
 // Encoders promise 1e-4 of the scale of what is compared. In fp32 six layers of this width leave
 // some 3e-6 of a title's logits, and of a hidden state, whose largest value is far above the
@@ -22,7 +22,7 @@ struct minilm {
 // Opens `models`/`name` and runs all titles in one packed batch. NULL on failure, which is counted.
 static const struct encoder_slot *run(const char *models, const char *name,
                                       const struct fixture *golden, struct minilm *out) {
-    char dir[4096];
+    char dir[PATH_NBYTES_MAX];
     struct error error = {""};
     struct encoder_limits limits = {.batch_tokens = 0, .n_threads = 1, .n_slots = 1};
     for (int32_t i = 0; i < golden->n_cases; i++) limits.batch_tokens += golden->cases[i].n_ids;
@@ -109,20 +109,5 @@ out_close:
 }
 
 int main(int argc, char **argv) {
-    char path[4096];
-    struct error error = {""};
-    struct fixture *golden = NULL;
-    const char *models = getenv("WADER_MINILM");
-    if (models == NULL || models[0] == '\0')
-        return check_skip("WADER_MINILM does not name the directory that make_minilm.py made");
-    if (path_join(path, sizeof path, argc > 1 ? argv[1] : "tests/golden", "minilm.json.gz",
-                  &error) != STATUS_OK ||
-        fixture_read(path, &golden, &error) != STATUS_OK) {
-        CHECK_FAIL("%s", error.text);
-        return check_result();
-    }
-    check_classifier(models, golden);
-    for (int32_t n_layers = 1; n_layers <= 6; n_layers++) check_layer(models, n_layers, golden);
-    fixture_close(golden);
-    return check_result();
+    return minilm_main(argc, argv, check_classifier, check_layer);
 }

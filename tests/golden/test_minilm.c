@@ -4,8 +4,8 @@
 // holds minilm.json.gz. The environment variable WADER_MINILM names the model directories that
 // make_minilm.py made; without it the test is skipped.
 #include "tests/check.h"
+#include "tests/golden/minilm.h"
 #include "tests/reference/bert_ref.h"
-#include "tests/support/fixture.h"
 
 #define TOLERANCE 1e-8  // of the largest value compared: the golden figures have nine digits
 
@@ -38,7 +38,7 @@ static void check_title(const struct bert_ref *ref, const struct model *model,
 }
 
 static void check_classifier(const char *models, const struct fixture *golden) {
-    char dir[4096];
+    char dir[PATH_NBYTES_MAX];
     struct error error = {""};
     struct model *model = NULL;
     struct bert_ref *ref = NULL;
@@ -79,7 +79,7 @@ static double check_layer(const struct bert_ref *ref, const struct fixture_case 
 }
 
 static void check_truncated(const char *models, int32_t n_layers, const struct fixture *golden) {
-    char name[32], dir[4096];
+    char name[32], dir[PATH_NBYTES_MAX];
     struct error error = {""};
     struct model *model = NULL;
     struct bert_ref *ref = NULL;
@@ -116,20 +116,5 @@ out_close:
 }
 
 int main(int argc, char **argv) {
-    char path[4096];
-    struct error error = {""};
-    struct fixture *golden = NULL;
-    const char *models = getenv("WADER_MINILM");
-    if (models == NULL || models[0] == '\0')
-        return check_skip("WADER_MINILM does not name the directory that make_minilm.py made");
-    if (path_join(path, sizeof path, argc > 1 ? argv[1] : "tests/golden", "minilm.json.gz",
-                  &error) != STATUS_OK ||
-        fixture_read(path, &golden, &error) != STATUS_OK) {
-        CHECK_FAIL("%s", error.text);
-        return check_result();
-    }
-    check_classifier(models, golden);
-    for (int32_t n_layers = 1; n_layers <= 6; n_layers++) check_truncated(models, n_layers, golden);
-    fixture_close(golden);
-    return check_result();
+    return minilm_main(argc, argv, check_classifier, check_truncated);
 }

@@ -4,12 +4,11 @@
 //   test_tokenizer_golden SOURCE_DIR toy      tests/golden/tokenizer_toy: 1,500 strings, with its
 //                                             vocabulary; see make_tokenizer_golden.py
 //   test_tokenizer_golden SOURCE_DIR mcased   tests/golden/tokenizer_mcased.jsonl.gz: 12,429
-//   strings
-//                                             (unit tests of several tokenizers, Unicode's test
-//                                             files, titles in 157 locales, mangled bytes), made
-//                                             with Hugging Face tokenizers 0.23.2. Its vocabulary,
-//                                             bert-base-multilingual-cased, is not in the
-//                                             repository: SKIP where ../shared/vocabs lacks it
+//                                             strings (unit tests of several tokenizers, Unicode's
+//                                             test files, titles in 157 locales, mangled bytes),
+//                                             made with Hugging Face tokenizers 0.23.2. Its
+//                                             vocabulary, bert-base-multilingual-cased, is not in
+//                                             the repository: SKIP where ../shared/vocabs lacks it
 // A line: "hex", the bytes; "ids", what they give; "ids_512" and "ids_16", where truncation to so
 // many changes anything.
 #include <unistd.h>
@@ -19,7 +18,7 @@
 #include "tests/check.h"
 #include "tokenizer/tokenizer.h"
 
-enum { TEXT_CAP = 64 << 20, IDS_CAP = 1 << 20, PATH_CAP = 4096 };
+enum { TEXT_CAP = 64 << 20, IDS_CAP = 1 << 20 };
 
 static struct span read_gzip(const char *path) {
     char *text = malloc(TEXT_CAP);
@@ -30,10 +29,6 @@ static struct span read_gzip(const char *path) {
         exit(1);
     }
     return (struct span){text, (size_t)n};
-}
-
-static int hex_digit(char c) {
-    return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
 // Checks one title at one limit against the ids that it should give.
@@ -108,7 +103,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     bool toy = strcmp(argv[2], "toy") == 0;
-    char model[PATH_CAP], golden[PATH_CAP];
+    char model[PATH_NBYTES_MAX], golden[PATH_NBYTES_MAX];
     if (toy) {
         snprintf(model, sizeof model, "%s/tests/golden/tokenizer_toy", argv[1]);
         snprintf(golden, sizeof golden, "%s/tests/golden/tokenizer_toy/golden.jsonl.gz", argv[1]);

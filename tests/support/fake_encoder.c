@@ -198,7 +198,3 @@ const char *fake_encoder_fault(struct encoder *encoder) {
     pthread_mutex_unlock(&fake->mutex);
     return fault;
 }
-
-int64_t fake_encoder_batches(struct encoder *encoder) {
-    return fake_of(encoder)->n_batches;
-}

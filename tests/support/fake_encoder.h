@@ -28,6 +28,4 @@ void fake_encoder_logits(const int32_t *token_ids, int32_t n, int32_t nan_id,
 // between two runs) left in flight.
 const char *fake_encoder_fault(struct encoder *encoder);
 
-int64_t fake_encoder_batches(struct encoder *encoder);
-
 #endif

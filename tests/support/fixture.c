@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
 #include "host/base/json.h"
@@ -180,8 +179,13 @@ out_free:
     return status;
 }
 
+const char *const fixture_models[FIXTURE_MODELS] = {
+    "bert_small", "bert_v5",      "bert_three_heads", "bert_fp16",
+    "bert_bf16",  "bert_sharded", "bert_bare_names",  "bert_gamma_beta",
+};
+
 enum status fixture_open(const char *dir, struct fixture **out, struct error *error) {
-    char path[4096];
+    char path[PATH_NBYTES_MAX];
     *out = NULL;
     const enum status status = path_join(path, sizeof path, dir, "expected.json", error);
     return status != STATUS_OK ? status : fixture_read(path, out, error);

@@ -35,6 +35,10 @@ struct fixture {
 // Reads the file at `path`. STATUS_INPUT, naming the file, where it is not as described above.
 enum status fixture_read(const char *path, struct fixture **out, struct error *error);
 
+// The model directories in tests/golden that have an expected.json.
+enum { FIXTURE_MODELS = 8 };
+extern const char *const fixture_models[FIXTURE_MODELS];
+
 // Reads DIR/expected.json, as it lies in the model directories tests/golden/bert_*.
 enum status fixture_open(const char *dir, struct fixture **out, struct error *error);
 

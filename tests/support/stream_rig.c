@@ -6,15 +6,10 @@
 #include <string.h>
 
 #include "tests/check.h"
+#include "tests/support/must.h"
 
 static char *const labels[FAKE_LABELS] = {"art", "business", "health", "science", "world"};
 static const struct field passthrough[] = {{"extra", 3}};
-
-static void must(enum status status, const struct error *error) {
-    if (status == STATUS_OK) return;
-    fprintf(stderr, "stream rig: %s\n", error->text);
-    exit(1);
-}
 
 void rig_open(struct rig *rig, enum record_kind from, enum row_kind to) {
     struct buffer vocab = {0};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/must.h"
 #include "tests/support/temp_dir.h"
 
 enum { NAME_BYTES = 128 };
@@ -183,8 +184,7 @@ struct writer {
 };
 
 static bool ends_with(const char *name, const char *end) {
-    return end != NULL && strlen(name) >= strlen(end) &&
-           strcmp(name + strlen(name) - strlen(end), end) == 0;
+    return end != NULL && span_ends_in(span_text(name), end);
 }
 
 static void shard_name(const struct writer *writer, int shard, char name[NAME_BYTES]) {
@@ -329,4 +329,15 @@ void tiny_model_write(const char *dir, const struct tiny_model_spec *spec) {
     tiny_model_write_config(dir, spec);
     tiny_model_write_vocab(dir, spec);
     tiny_model_write_weights(dir, spec);
+}
+
+struct model *tiny_model_open(const struct tiny_model_spec *spec) {
+    char dir[TEMP_PATH_MAX];
+    struct model *model;
+    struct error error;
+    temp_dir_make(dir);
+    tiny_model_write(dir, spec);
+    must(model_open(dir, NULL, &model, &error), &error);
+    temp_dir_remove(dir);
+    return model;
 }

@@ -31,6 +31,9 @@ void tiny_model_write_config(const char *dir, const struct tiny_model_spec *spec
 void tiny_model_write_vocab(const char *dir, const struct tiny_model_spec *spec);
 void tiny_model_write_weights(const char *dir, const struct tiny_model_spec *spec);
 
+// Writes the model, opens it and removes the files: what is mapped stays. model_close releases it.
+struct model *tiny_model_open(const struct tiny_model_spec *spec);
+
 // Element `index` of the tensor that a modern checkpoint calls `name`, "bert." and all, as it is
 // stored: already rounded to spec->dtype.
 float tiny_model_value(const struct tiny_model_spec *spec, const char *name, size_t index);

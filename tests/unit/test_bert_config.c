@@ -12,8 +12,7 @@
 
 static enum status read(const char *text, struct bert_config *config, struct error *error) {
     struct json_value object;
-    enum status status =
-        config_parse((struct span){text, strlen(text)}, "dir/config.json", &object, error);
+    enum status status = config_parse(span_text(text), "dir/config.json", &object, error);
     if (status != STATUS_OK) return status;
     return bert_config_read(object, "dir/config.json", config, error);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The growing buffer and what it escapes; SHA-256 against the examples of FIPS 180-4.
+// The floor: spans and paths, the growing buffer and what it escapes; SHA-256 against the examples
+// of FIPS 180-4.
 #include "host/base/buffer.h"
 
 #include "host/base/json.h"
@@ -10,10 +11,6 @@
 #include "tests/support/temp_dir.h"
 
 #define REPLACEMENT "\xEF\xBF\xBD"
-
-static struct span text_span(const char *text) {
-    return (struct span){text, strlen(text)};
-}
 
 static void check_bytes(const struct buffer *buffer, const char *want, size_t n) {
     CHECK_INT(buffer->len, n);
@@ -62,7 +59,7 @@ static void failing(void) {
     CHECK(buffer.failed);
     buffer_add_text(&buffer, "d");
     buffer_add_format(&buffer, "%d", 1);
-    buffer_add_json_string(&buffer, text_span("e"));
+    buffer_add_json_string(&buffer, span_text("e"));
     CHECK_INT(buffer.len, 3);
     CHECK_INT(buffer_check(&buffer, &error), STATUS_IO);
     CHECK_CONTAINS(error.text, "out of memory");
@@ -93,10 +90,10 @@ static void escaped(void) {
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buffer buffer = {0};
-        buffer_add_json_string(&buffer, text_span(cases[i].text));
+        buffer_add_json_string(&buffer, span_text(cases[i].text));
         check_bytes(&buffer, cases[i].json, strlen(cases[i].json));
         buffer_clear(&buffer);
-        buffer_add_tsv_cell(&buffer, text_span(cases[i].text));
+        buffer_add_tsv_cell(&buffer, span_text(cases[i].text));
         check_bytes(&buffer, cases[i].tsv, strlen(cases[i].tsv));
         buffer_free(&buffer);
     }
@@ -174,7 +171,7 @@ static void hashes(void) {
     for (size_t at = 0, n = 0; at < sizeof letters; at += n++) {
         sha256_update(hash, letters + at, n < sizeof letters - at ? n : sizeof letters - at);
     }
-    sha256_finish(hash, hex);
+    CHECK_INT(sha256_finish(hash, hex, NULL), STATUS_OK);
     sha256_destroy(hash);
     sha256_destroy(NULL);
     CHECK_STR(hex, million);
@@ -188,7 +185,22 @@ static void hashes(void) {
     temp_dir_remove(dir);
 }
 
+static void spans_and_paths(void) {
+    CHECK(span_equal(span_text("ab"), "ab") && !span_equal(span_text("ab"), "a"));
+    CHECK(span_equal(span_text(""), "") && span_equal((struct span){0}, ""));
+    CHECK(span_ends_in(span_text("a.gz"), ".gz") && span_ends_in(span_text(".gz"), ".gz"));
+    CHECK(!span_ends_in(span_text("gz"), ".gz") && !span_ends_in(span_text("a.gzip"), ".gz"));
+    CHECK(!span_ends_in((struct span){"a.gz", 3}, ".gz") && span_ends_in((struct span){0}, ""));
+    CHECK_STR(path_base("a"), "a");
+    CHECK_STR(path_base("/a/b.c"), "b.c");
+    CHECK_STR(path_base("a/"), "");
+    CHECK(hex_digit('0') == 0 && hex_digit('9') == 9 && hex_digit('a') == 10);
+    CHECK(hex_digit('F') == 15 && hex_digit('g') == -1 && hex_digit('/') == -1);
+    CHECK(hex_digit('@') == -1 && hex_digit(':') == -1 && hex_digit('\0') == -1);
+}
+
 int main(void) {
+    spans_and_paths();
     growing();
     failing();
     escaped();

@@ -11,7 +11,7 @@
 #include "host/encoder/encoder.h"
 #include "tests/check.h"
 #include "tests/reference/bert_ref.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/must.h"
 #include "tests/support/tiny_model.h"
 
 // Encoders promise 1e-4 of the logits' scale, the largest |logit| of a model's titles here. With up
@@ -21,19 +21,6 @@
 enum { N_MODELS = 40 };
 
 static struct check_random random_state;
-
-static void must(enum status status, const struct error *error) {
-    if (status == STATUS_OK) return;
-    fprintf(stderr, "%s\n", error->text);
-    exit(1);
-}
-
-static void *must_alloc(size_t n, size_t size) {
-    void *memory;
-    struct error error;
-    must(alloc_zeroed(&memory, n, size, "test values", &error), &error);
-    return memory;
-}
 
 static int32_t between(int32_t least, int32_t most) {
     return least + (int32_t)check_below(&random_state, (unsigned)(most - least + 1));
@@ -60,17 +47,6 @@ static struct tiny_model_spec random_spec(void) {
     return spec;
 }
 
-static struct model *open_model(const struct tiny_model_spec *spec) {
-    char dir[TEMP_PATH_MAX];
-    struct model *model;
-    struct error error;
-    temp_dir_make(dir);
-    tiny_model_write(dir, spec);
-    must(model_open(dir, NULL, &model, &error), &error);
-    temp_dir_remove(dir);  // the weights are mapped
-    return model;
-}
-
 static struct encoder *open_encoder(const struct model *model, int32_t batch_tokens) {
     struct encoder *encoder;
     struct error error;
@@ -91,7 +67,7 @@ static double compare(const struct model *model) {
     struct encoder_slot *slot = encoder_slot(encoder, between(0, encoder->n_slots - 1));
     struct bert_ref *ref;
     struct error error;
-    double *want = must_alloc(k, sizeof *want), apart = 0, scale = 0;
+    double *want = must_zeroed(k, sizeof *want), apart = 0, scale = 0;
 
     CHECK_INT(encoder->n_labels, config->n_labels);
     CHECK_INT(encoder->max_length, longest);
@@ -131,7 +107,7 @@ static void test_values(void) {
     double worst = 0;
     for (int i = 0; i < N_MODELS; i++) {
         const struct tiny_model_spec spec = random_spec();
-        struct model *model = open_model(&spec);
+        struct model *model = tiny_model_open(&spec);
         const double apart = compare(model);
         CHECK_NEAR(apart, 0, TOLERANCE);
         if (!(apart <= TOLERANCE)) {
@@ -231,6 +207,10 @@ static void test_too_large(const struct model *model) {
     CHECK(fits > 4096 && fits < INT32_MAX / 2);
     if (fits <= 4096) return;
     CHECK_INT(create(model, INT32_MAX, &error), STATUS_USAGE);
+    struct encoder *encoder;
+    const struct encoder_limits limits = {.batch_tokens = INT32_MAX, .n_threads = INT32_MAX};
+    CHECK_INT(encoder_create_cpu(model, &limits, &encoder, &error), STATUS_USAGE);
+    CHECK_CONTAINS(error.text, "2147483647 threads");
     CHECK_INT(create(model, (int32_t)fits * 2, &error), STATUS_USAGE);
     if (!CAN_LIMIT_MEMORY) return;
     CHECK_INT(create_in_little_memory(model, (int32_t)fits * 2), STATUS_USAGE);
@@ -243,7 +223,7 @@ int main(int argc, char **argv) {
     printf("seed %llu\n", random_state.state);
     fflush(stdout);
     struct tiny_model_spec spec = tiny_model_default();
-    struct model *model = open_model(&spec);
+    struct model *model = tiny_model_open(&spec);
     test_too_large(model);  // first: a process with threads should not fork
     test_empty(model);
     model_close(model);

@@ -8,7 +8,7 @@
 
 #include "host/encoder/encoder.h"
 #include "tests/check.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/must.h"
 #include "tests/support/tiny_model.h"
 
 enum { N_TITLES = 70, MOST_TOKENS = 64, MOST_LABELS = 16, MOST_SLOTS = 8, N_CLIENTS = 4 };
@@ -25,12 +25,6 @@ struct titles {
 };
 
 enum { N_SHORT = 5 };
-
-static void must(enum status status, const struct error *error) {
-    if (status == STATUS_OK) return;
-    fprintf(stderr, "%s\n", error->text);
-    exit(1);
-}
 
 static struct encoder *open_encoder(const struct model *model, int32_t batch_tokens,
                                     int32_t n_threads, int32_t n_slots) {
@@ -51,11 +45,7 @@ struct batch {
 };
 
 static struct batch batch_make(const struct encoder *encoder) {
-    void *which;
-    struct error error;
-    must(alloc_zeroed(&which, (size_t)encoder->titles_cap, sizeof(int32_t), "a batch", &error),
-         &error);
-    return (struct batch){.which = which};
+    return (struct batch){.which = must_zeroed((size_t)encoder->titles_cap, sizeof(int32_t))};
 }
 
 static void put(struct encoder_slot *slot, struct batch *batch, const struct titles *titles,
@@ -100,10 +90,8 @@ static int n_wrong(struct encoder *encoder, int32_t i, const struct batch *batch
 static struct titles *make_titles(const struct model *model, struct check_random *random) {
     const struct bert_config *config = &model->config;
     const int32_t longest = config->max_positions;
-    void *memory;
     struct error error;
-    must(alloc_zeroed(&memory, 1, sizeof(struct titles), "titles", &error), &error);
-    struct titles *titles = memory;
+    struct titles *titles = must_zeroed(1, sizeof *titles);
     titles->n_labels = (size_t)config->n_labels;
     struct encoder *encoder = open_encoder(model, longest, 1, 1);
     struct batch batch = batch_make(encoder);
@@ -217,13 +205,7 @@ static void check_clients(const struct model *model, const struct titles *titles
 }
 
 static void check_model(const struct tiny_model_spec *spec, struct check_random *random) {
-    char dir[TEMP_PATH_MAX];
-    struct model *model;
-    struct error error;
-    temp_dir_make(dir);
-    tiny_model_write(dir, spec);
-    must(model_open(dir, NULL, &model, &error), &error);
-    temp_dir_remove(dir);  // the weights are mapped
+    struct model *model = tiny_model_open(spec);
     struct titles *titles = make_titles(model, random);
     check_variety(titles);
     const int32_t sizes[] = {model->config.max_positions, 127, 128, 129, 1000, 5000};

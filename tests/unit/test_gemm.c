@@ -7,6 +7,7 @@
 
 #include "host/encoder/gemm.h"
 #include "tests/check.h"
+#include "tests/support/must.h"
 
 #define UNIT 0x1p-24  // half a step of fp32 beside 1: what one rounding may change
 
@@ -24,12 +25,6 @@ static void *must_alloc(size_t nbytes) {
         exit(1);
     }
     return memory;
-}
-
-static void must(enum status status, const struct error *error) {
-    if (status == STATUS_OK) return;
-    fprintf(stderr, "%s\n", error->text);
-    exit(1);
 }
 
 static void fill(float *out, size_t n, double size) {

@@ -159,7 +159,7 @@ static void cut_anywhere(void) {
         char part[100];
         snprintf(part, sizeof part, "truncated: the file ends at compressed byte %zu,", n);
         if (n == border) {
-            check_good("cut.gz", (struct span){raw.bytes, n}, (struct span){text, strlen(text)});
+            check_good("cut.gz", (struct span){raw.bytes, n}, span_text(text));
         } else {
             check_bad("cut.gz", (struct span){raw.bytes, n}, part);
             check_bad("cut", (struct span){raw.bytes, n}, part);
@@ -233,7 +233,7 @@ static void trailing(void) {
 
 static void not_gzip(void) {
     check_good("empty", (struct span){0}, (struct span){0});
-    check_good("plain.txt", (struct span){text, strlen(text)}, (struct span){text, strlen(text)});
+    check_good("plain.txt", span_text(text), span_text(text));
     check_good("letter", (struct span){"B", 1}, (struct span){"B", 1});
     check_good("BZ", (struct span){"BZ\n", 3}, (struct span){"BZ\n", 3});
     check_good("zeros", (struct span){"\0\0\0", 3}, (struct span){"\0\0\0", 3});

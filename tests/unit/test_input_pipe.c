@@ -2,7 +2,6 @@
 //
 // Inputs that another program feeds: bytes may come one at a time, late, or not yet.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -4,14 +4,10 @@
 #include "host/base/json.h"
 #include "tests/check.h"
 
-static struct span span_of(const char *text) {
-    return (struct span){.ptr = text, .len = strlen(text)};
-}
-
 static struct json_value parsed(const char *text) {
     struct json_value value = {0};
     struct json_fault fault = {0};
-    if (!json_parse(span_of(text), &value, &fault)) {
+    if (!json_parse(span_text(text), &value, &fault)) {
         CHECK_FAIL("\"%s\" is refused at %zu: %s", text, fault.offset, fault.what);
         exit(1);
     }
@@ -99,7 +95,7 @@ static void refused_texts(void) {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct json_value value = {.type = JSON_ARRAY};
         struct json_fault fault = {.what = "accepted", .offset = 999};
-        CHECK(!json_parse(span_of(cases[i].text), &value, &fault));
+        CHECK(!json_parse(span_text(cases[i].text), &value, &fault));
         CHECK_INT(fault.offset, cases[i].offset);
         CHECK_CONTAINS(fault.what, cases[i].what);
         CHECK_INT(value.type, JSON_ARRAY);

@@ -7,7 +7,7 @@
 static struct json_value parsed(const char *text) {
     struct json_value value = {0};
     struct json_fault fault = {0};
-    if (!json_parse((struct span){text, strlen(text)}, &value, &fault)) {
+    if (!json_parse(span_text(text), &value, &fault)) {
         CHECK_FAIL("\"%s\" is refused at %zu: %s", text, fault.offset, fault.what);
         exit(1);
     }

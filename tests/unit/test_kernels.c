@@ -15,7 +15,7 @@
 enum { N_GUARD = 32, MOST_KEYS = 512, MOST_HEAD = 128, MOST_HIDDEN = 1024 };
 
 static struct check_random random_state;
-static const struct kernels *sets[3];
+static const struct kernels *sets[KERNELS_SETS_MAX];
 static int n_sets;
 static double worst_norm, worst_attention;  // of what the bounds below allow
 static double worst_weight;                 // in roundings

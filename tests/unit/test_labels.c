@@ -8,7 +8,7 @@
 static enum status from_config(const char *text, struct labels *labels, struct error *error) {
     struct json_value object;
     struct json_fault fault;
-    CHECK(json_parse((struct span){text, strlen(text)}, &object, &fault));
+    CHECK(json_parse(span_text(text), &object, &fault));
     return labels_from_config(object, "dir/config.json", labels, error);
 }
 

@@ -2,7 +2,6 @@
 //
 // The stream from end to end: whatever the batches, slots and threads, the rows are those of a
 // plain loop over the records, byte for byte and in order.
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>

@@ -40,7 +40,7 @@ static void check_line(const struct record_format *format, struct span line,
 
 static void check_text(const struct record_format *format, const char *line,
                        enum record_status status, const char *id, const char *title) {
-    check_line(format, (struct span){line, strlen(line)}, status, id, title);
+    check_line(format, span_text(line), status, id, title);
 }
 
 static void text(void) {

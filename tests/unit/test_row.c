@@ -46,7 +46,7 @@ static void check_row_of(struct setup setup, struct span line, enum record_statu
 }
 
 static void check_row(struct setup setup, const char *line, const char *want) {
-    check_row_of(setup, (struct span){line, strlen(line)}, RECORD_OK, logits, want);
+    check_row_of(setup, span_text(line), RECORD_OK, logits, want);
 }
 
 #define LABELLED "\"label\":\"science & \\\"tech\\\"\",\"score\":0.792453"

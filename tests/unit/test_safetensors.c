@@ -34,7 +34,7 @@ static bool parse(const char *bytes, size_t nbytes, struct tensor_table *table,
 }
 
 static const struct named_tensor *find(const struct tensor_table *table, const char *name) {
-    return tensor_table_find(table, (struct span){name, strlen(name)});
+    return tensor_table_find(table, span_text(name));
 }
 
 static const char good_header[] =

@@ -71,8 +71,7 @@ static void check_made(const char *vocab, const char *json, const char *config, 
         return;
     }
     int32_t got[100];
-    struct encoding encoding =
-        tokenizer_encode(tokenizer, (struct span){title, strlen(title)}, 100, got);
+    struct encoding encoding = tokenizer_encode(tokenizer, span_text(title), 100, got);
     char text[1000] = "";
     for (int32_t i = 0; i < encoding.n_ids; i++) {
         size_t at = strlen(text);
