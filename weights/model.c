@@ -145,6 +145,22 @@ enum status model_read_config(const char *dir, struct bert_config *config, struc
     return status;
 }
 
+enum status model_check_unchanged(const struct model *model, const char *dir, struct error *error) {
+    for (size_t i = 0; i < model->n_files; i++) {
+        const struct model_file *file = &model->files[i];
+        char path[PATH_NBYTES_MAX];
+        enum status status = STATUS_OK;
+        if (file->in_dir) status = path_join(path, sizeof path, dir, file->name, error);
+        if (status != STATUS_OK) return status;
+        if (!file_map_is_current(file->in_dir ? path : file->name, &file->map)) {
+            return error_set(error, STATUS_MODEL,
+                             "%s/%s changed while it was in use: nothing was committed; run again",
+                             dir, file->name);
+        }
+    }
+    return STATUS_OK;
+}
+
 void model_close(struct model *model) {
     if (model == NULL) return;
     bert_weights_free(&model->weights);

@@ -93,6 +93,10 @@ enum status model_open(const char *dir, const char *labels_file, struct model **
                        struct error *error);
 void model_close(struct model *model);  // NULL is fine
 
+// STATUS_MODEL, naming it, when a file that the model was read from has been written to or replaced
+// since: then results are of neither the old model nor the new one.
+enum status model_check_unchanged(const struct model *model, const char *dir, struct error *error);
+
 // config.json alone, for what needs no weights. n_labels is 0 where only the weights tell it.
 enum status model_read_config(const char *dir, struct bert_config *config, struct error *error);
 

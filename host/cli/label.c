@@ -133,7 +133,7 @@ static enum status check_limit(const struct job *job, const struct run *run,
 static enum status prepare_file(struct job *job, struct run *run, bool *skip, struct error *error) {
     const struct options *options = job->options;
     struct provenance provenance;
-    enum commit_state state;
+    struct commit_found found;
     enum status status = commit_lock_take(run->item->output, &run->lock, error);
     if (status == STATUS_OK && job->provenance == NULL) {
         status = provenance_start(job->engine.model, options->model, &job->provenance, error);
@@ -143,19 +143,26 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, st
     if (status != STATUS_OK) return status;
     provenance.settings = run->formats.settings.bytes;
     status = commit_look(run->item->output, run->item->input, &provenance, &run->lock, stop_asked,
-                         &state, error);
+                         &found, error);
     if (status == STATUS_AGAIN) stop_now(run);
     if (status != STATUS_OK) return status;
-    if (state == COMMIT_STRANGE && !options->force) {
+    if (found.state == COMMIT_STRANGE && !options->force) {
         return error_set(error, STATUS_USAGE,
                          "%s exists, and wader has no record of it (%s.meta.json); move it away, "
                          "or replace it with --force",
                          run->item->output, run->item->output);
     }
-    *skip = state == COMMIT_DONE && !options->force;
-    if (state == COMMIT_OTHER && !options->quiet) {
-        report_note("%s is of another input, model or settings: labelling anew, replacing it",
-                    run->item->output);
+    // One that was done under looser limits is not what this command asks for.
+    const bool allowed = !bad_limit_exceeded(&job->limit, found.bad, found.rows) &&
+                         (found.bad == 0 || options->on_bad != ON_BAD_FAIL);
+    *skip = found.state == COMMIT_DONE && allowed && !options->force;
+    if (found.state == COMMIT_OTHER && !options->quiet) {
+        report_note(
+            strcmp(run->item->input, "-") == 0
+                ? "%s is there; stdin cannot be compared with what it was made of: labelling "
+                  "anew, replacing it"
+                : "%s is of another input, model or settings: labelling anew, replacing it",
+            run->item->output);
     }
     return STATUS_OK;
 }
@@ -173,14 +180,12 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);
     provenance.settings = run->formats.settings.bytes;
-    if (status == STATUS_OK) status = output_complete(run->output, error);
-    if (status == STATUS_OK) status = commit_forget(run->item->output, error);
-    if (status == STATUS_OK) status = output_commit(run->output, error);
+    if (status == STATUS_OK) status = input_check_unchanged(run->input, error);
+    if (status == STATUS_OK) {
+        status = model_check_unchanged(job->engine.model, job->options->model, error);
+    }
     if (status != STATUS_OK) return status;
-    status = commit_record(&facts, &provenance, error);
-    // An output without its record is not done, and must not look so.
-    if (status != STATUS_OK) unlink(run->item->output);
-    return status;
+    return commit_publish(&facts, &provenance, &run->lock, error);
 }
 
 static enum status run_item(struct job *job, struct run *run, struct error *error) {

@@ -51,6 +51,7 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
     *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
     if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
     for (;;) {
+        const bool existed = access(lock->path, F_OK) == 0;
         lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (lock->fd < 0) return lock_failed(lock, output, errno, error);
         if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) return lock_failed(lock, output, errno, error);
@@ -59,24 +60,22 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
         struct stat ours, named;
         if (fstat(lock->fd, &ours) == 0 && stat(lock->path, &named) == 0 &&
             ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
-            // Whoever gets the lock marks the file. An unmarked one may be there only because
-            // another run asks for it at this moment too: nobody has worked under it.
             lock->was_left = ours.st_size > 0;
-            if (!lock->was_left && (write(lock->fd, "wader\n", 6) != 6 || fsync(lock->fd) != 0)) {
-                int reason = errno;
-                unlink(lock->path);
-                return lock_failed(lock, output, reason, error);
-            }
-            if (lock->was_left) sweep(output);
+            if (existed) sweep(output);
             return STATUS_OK;
         }
         close(lock->fd);
     }
 }
 
+static enum status mark(struct commit_lock *lock, struct error *error) {
+    if (write(lock->fd, "wader\n", 6) == 6 && fsync(lock->fd) == 0) return STATUS_OK;
+    return error_set(error, STATUS_IO, "%s: %s", lock->path, strerror(errno));
+}
+
 void commit_lock_release(struct commit_lock *lock) {
     if (lock->path == NULL) return;
-    unlink(lock->path);
+    if (!lock->keep) unlink(lock->path);
     close(lock->fd);
     free(lock->path);
     *lock = (struct commit_lock){.fd = -1};
@@ -145,10 +144,23 @@ static struct json_value read_record(const char *path, struct buffer *text) {
     return (struct json_value){.type = JSON_NULL};
 }
 
+static bool read_counts(struct json_value record, struct commit_found *found) {
+    struct json_value rows, in, bad;
+    int64_t n_in, n_bad;
+    if (!json_member(record, "rows", &rows) || !json_member(rows, "in", &in) ||
+        !json_int64(in, &n_in) || !json_member(rows, "bad", &bad) || !json_int64(bad, &n_bad) ||
+        n_in < 0 || n_bad < 0) {
+        return false;
+    }
+    found->rows = (uint64_t)n_in;
+    found->bad = (uint64_t)n_bad;
+    return true;
+}
+
 enum status commit_look(const char *output, const char *input, const struct provenance *provenance,
                         const struct commit_lock *lock, bool (*stop)(void),
-                        enum commit_state *state, struct error *error) {
-    *state = COMMIT_ABSENT;
+                        struct commit_found *found, struct error *error) {
+    *found = (struct commit_found){.state = COMMIT_ABSENT};
     struct stat info;
     if (stat(output, &info) != 0) return STATUS_OK;
     char *path = beside(output, "", ".meta.json");
@@ -158,25 +170,15 @@ enum status commit_look(const char *output, const char *input, const struct prov
     enum status status = STATUS_OK;
     bool same = false;
     if (record.type != JSON_OBJECT) {
-        *state = lock->was_left ? COMMIT_ABSENT : COMMIT_STRANGE;
+        found->state = lock->was_left ? COMMIT_ABSENT : COMMIT_STRANGE;
     } else {
         if (is_whole(record, &info) && same_provenance(record, provenance)) {
             status = same_input(record, input, stop, &same, error);
         }
-        *state = same ? COMMIT_DONE : COMMIT_OTHER;
+        same = same && read_counts(record, found);
+        found->state = same ? COMMIT_DONE : COMMIT_OTHER;
     }
     buffer_free(&text);
-    free(path);
-    return status;
-}
-
-enum status commit_forget(const char *output, struct error *error) {
-    char *path = beside(output, "", ".meta.json");
-    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    enum status status = STATUS_OK;
-    if (unlink(path) != 0 && errno != ENOENT) {
-        status = error_set(error, STATUS_IO, "%s: removing it: %s", path, strerror(errno));
-    }
     free(path);
     return status;
 }
@@ -213,8 +215,7 @@ static void add_name(struct buffer *buffer, const char *path) {
 }
 
 static void add_record(struct buffer *buffer, const struct commit_facts *facts,
-                       const struct provenance *provenance, const struct stat *in,
-                       const struct stat *out) {
+                       const struct provenance *provenance) {
     const time_t end = time(NULL);
     buffer_add_format(buffer, "{\n  \"schema\": %d,\n  \"wader\": \"%s\",\n", RECORD_SCHEMA,
                       WADER_VERSION);
@@ -222,11 +223,12 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
     add_name(buffer, facts->input_path);
     buffer_add_format(buffer, ", \"nbytes\": %llu, \"mtime_ns\": %lld, \"sha256\": \"%s\"},\n",
                       (unsigned long long)input_consumed_nbytes(facts->input),
-                      (long long)mtime_ns(in), input_sha256(facts->input));
+                      (long long)input_mtime_ns(facts->input), input_sha256(facts->input));
     buffer_add_text(buffer, "  \"output\": {\"name\": ");
     add_name(buffer, facts->output_path);
-    buffer_add_format(buffer, ", \"file_nbytes\": %lld, \"nbytes\": %llu, \"sha256\": \"%s\"},\n",
-                      (long long)out->st_size, (unsigned long long)output_nbytes(facts->output),
+    buffer_add_format(buffer, ", \"file_nbytes\": %llu, \"nbytes\": %llu, \"sha256\": \"%s\"},\n",
+                      (unsigned long long)output_file_nbytes(facts->output),
+                      (unsigned long long)output_nbytes(facts->output),
                       output_sha256(facts->output));
     buffer_add_format(buffer,
                       "  \"model\": {\"weights\": \"%s\", \"sha256\": \"%s\", "
@@ -241,22 +243,47 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
     buffer_add_format(buffer, ",\n  \"seconds\": %.3f\n}\n", facts->seconds);
 }
 
-enum status commit_record(const struct commit_facts *facts, const struct provenance *provenance,
-                          struct error *error) {
-    struct stat in = {0}, out;
-    if (stat(facts->output_path, &out) != 0) {
-        return error_set(error, STATUS_IO, "%s: %s", facts->output_path, strerror(errno));
+// The record under its temporary name, safe on the disk.
+static enum status prepare_record(const char *path, const struct commit_facts *facts,
+                                  const struct provenance *provenance, struct output **record,
+                                  struct error *error) {
+    struct buffer text = {0};
+    add_record(&text, facts, provenance);
+    enum status status = buffer_check(&text, error);
+    if (status == STATUS_OK) status = output_open(path, record, error);
+    if (status == STATUS_OK) status = output_write(*record, text.bytes, text.len, error);
+    if (status == STATUS_OK) status = output_complete(*record, error);
+    buffer_free(&text);
+    return status;
+}
+
+// From the mark on, what stands at the output's name is ours to finish.
+static enum status replace(const struct commit_facts *facts, const char *record_path,
+                           struct output *record, struct commit_lock *lock, struct error *error) {
+    enum status status = mark(lock, error);
+    if (status != STATUS_OK) return status;
+    if (unlink(record_path) != 0 && errno != ENOENT) {
+        return error_set(error, STATUS_IO, "%s: removing it: %s", record_path, strerror(errno));
     }
-    if (strcmp(facts->input_path, "-") != 0 && stat(facts->input_path, &in) != 0) {
-        in = (struct stat){0};  // gone since it was read: its hash still tells what it was
+    status = output_commit(facts->output, error);
+    if (status == STATUS_OK) {
+        status = output_commit(record, error);
+        // An output without its record is not done, and must not look so.
+        if (status != STATUS_OK) unlink(facts->output_path);
     }
+    lock->keep = status != STATUS_OK && access(facts->output_path, F_OK) == 0;
+    return status;
+}
+
+enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
+                           struct commit_lock *lock, struct error *error) {
     char *path = beside(facts->output_path, "", ".meta.json");
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    struct buffer text = {0};
-    add_record(&text, facts, provenance, &in, &out);
-    enum status status = buffer_check(&text, error);
-    if (status == STATUS_OK) status = output_write_file(path, text.bytes, text.len, error);
-    buffer_free(&text);
+    struct output *record = NULL;
+    enum status status = output_complete(facts->output, error);
+    if (status == STATUS_OK) status = prepare_record(path, facts, provenance, &record, error);
+    if (status == STATUS_OK) status = replace(facts, path, record, lock, error);
+    output_close(record);
     free(path);
     return status;
 }

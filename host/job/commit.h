@@ -4,9 +4,11 @@
 // which input, model and settings gave these rows, so the same command again has nothing to do, and
 // another one knows that it replaces something.
 //
-// The order of a commit: the output under its name, then its record, each whole or not at all.
-// While an attempt works, a lock file stands beside the output; one that is left over, its run
-// dead, tells the next attempt that an output without a record is no stranger's file.
+// The order of a commit: output and record are both written and synced under names of their own;
+// the lock file, which stands beside the output while an attempt works, gets a mark; the old record
+// goes, the output takes its name, its record takes its name. Whatever happens before the mark
+// leaves what was there as it was. A marked lock file whose run is dead tells the next attempt that
+// an output without a record is no stranger's file.
 #ifndef WADER_HOST_JOB_COMMIT_H
 #define WADER_HOST_JOB_COMMIT_H
 
@@ -25,7 +27,8 @@ struct provenance {
 struct commit_lock {
     char *path;
     int fd;
-    bool was_left;  // it was there already: an earlier attempt ended without its clean-up
+    bool was_left;  // an earlier attempt died while it replaced the output
+    bool keep;      // leave the marked file: the output lost its record and got no new one
 };
 
 // STATUS_LOCKED when another run works on `output`, STATUS_IO when its directory takes no file. The
@@ -40,27 +43,28 @@ enum commit_state {
     COMMIT_STRANGE,  // a file that wader has no record of
 };
 
+struct commit_found {
+    enum commit_state state;
+    uint64_t rows, bad;  // of COMMIT_DONE, as its record tells
+};
+
 // Looks at what stands at `output`. An input that has changed its time but not its size is read
 // once, to compare its hash; `stop`, unless NULL, is asked meanwhile (STATUS_AGAIN).
 enum status commit_look(const char *output, const char *input, const struct provenance *provenance,
                         const struct commit_lock *lock, bool (*stop)(void),
-                        enum commit_state *state, struct error *error);
-
-// Takes an old record away, before its output is replaced: durable at the latest when the new
-// output is, for they share a directory.
-enum status commit_forget(const char *output, struct error *error);
+                        struct commit_found *found, struct error *error);
 
 struct commit_facts {
     const char *output_path, *input_path;
-    const struct output *output;
-    const struct input *input;
+    struct output *output;      // all rows written, nothing committed
+    const struct input *input;  // read to its end
     const struct totals *totals;
     double seconds;  // that the run took
 };
 
-// Writes the record of an output that was committed. The output is not done without it: STATUS_IO
-// leaves no record, and what to do about the output is the caller's.
-enum status commit_record(const struct commit_facts *facts, const struct provenance *provenance,
-                          struct error *error);
+// Gives the output its name and its record, in the order told at the top. `lock` is the one taken
+// on the output. After STATUS_IO there is either what was there before, or nothing that looks done.
+enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
+                           struct commit_lock *lock, struct error *error);
 
 #endif

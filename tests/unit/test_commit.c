@@ -28,12 +28,12 @@ static struct provenance provenance_here(void) {
 static const struct commit_lock no_lock = {.fd = -1};
 
 static enum commit_state look(const struct provenance *provenance) {
-    enum commit_state state;
+    struct commit_found found;
     struct error error = {""};
-    CHECK_INT(commit_look(out_path, in_path, provenance, &no_lock, NULL, &state, &error),
+    CHECK_INT(commit_look(out_path, in_path, provenance, &no_lock, NULL, &found, &error),
               STATUS_OK);
     CHECK_STR(error.text, "");
-    return state;
+    return found.state;
 }
 
 // Reads the input, writes a row or two, commits the output and its record, as a run does.
@@ -53,7 +53,6 @@ static void commit_output(void) {
     while (n > 0) CHECK_INT(input_read(input, bytes, sizeof bytes, &n, NULL), STATUS_OK);
     CHECK_INT(output_open(out_path, &output, NULL), STATUS_OK);
     CHECK_INT(output_write(output, "row\n", 4, NULL), STATUS_OK);
-    CHECK_INT(output_commit(output, NULL), STATUS_OK);
     const struct commit_facts facts = {.output_path = out_path,
                                        .input_path = in_path,
                                        .output = output,
@@ -61,8 +60,11 @@ static void commit_output(void) {
                                        .totals = &totals,
                                        .seconds = 2.5};
     struct error error = {""};
-    CHECK_INT(commit_record(&facts, &provenance, &error), STATUS_OK);
+    struct commit_lock lock;
+    CHECK_INT(commit_lock_take(out_path, &lock, NULL), STATUS_OK);
+    CHECK_INT(commit_publish(&facts, &provenance, &lock, &error), STATUS_OK);
     CHECK_STR(error.text, "");
+    commit_lock_release(&lock);
     output_close(output);
     input_close(input);
 }
@@ -116,15 +118,17 @@ static bool always(void) {
 // Only an input that has to be read again can be stopped at.
 static void stopped(void) {
     const struct provenance provenance = provenance_here();
-    enum commit_state state;
+    struct commit_found found;
     struct error error = {""};
-    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &state, &error),
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &found, &error),
               STATUS_OK);
-    CHECK_INT(state, COMMIT_DONE);
+    CHECK_INT(found.state, COMMIT_DONE);
+    CHECK_INT(found.rows, 12);
+    CHECK_INT(found.bad, 3);
     struct stat info;
     CHECK_INT(stat(in_path, &info), 0);
     touch(info.st_mtim.tv_sec + 100);
-    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &state, &error),
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &no_lock, always, &found, &error),
               STATUS_AGAIN);
     const struct timespec times[2] = {info.st_mtim, info.st_mtim};
     CHECK_INT(utimensat(AT_FDCWD, in_path, times, 0), 0);
@@ -181,27 +185,40 @@ static void strange(void) {
     }
     // An attempt died between the output and its record: its lock file tells whose this is.
     unlink(record_path);
-    enum commit_state state;
+    struct commit_found found;
     const struct commit_lock left = {.fd = -1, .was_left = true};
-    CHECK_INT(commit_look(out_path, in_path, &provenance, &left, NULL, &state, NULL), STATUS_OK);
-    CHECK_INT(state, COMMIT_ABSENT);
+    CHECK_INT(commit_look(out_path, in_path, &provenance, &left, NULL, &found, NULL), STATUS_OK);
+    CHECK_INT(found.state, COMMIT_ABSENT);
 }
 
-static void forget(void) {
+// A record that cannot be written leaves all as it was.
+static void failed_replacement(void) {
     struct error error = {""};
-    temp_dir_write_text(dir, "out.jsonl.gz.meta.json", "{}");
-    CHECK_INT(commit_forget(out_path, &error), STATUS_OK);
-    CHECK(access(record_path, F_OK) != 0);
-    CHECK_INT(commit_forget(out_path, &error), STATUS_OK);
-    CHECK_INT(mkdir(record_path, 0700), 0);
-    CHECK_INT(commit_forget(out_path, &error), STATUS_IO);
-    CHECK_CONTAINS(error.text, record_path);
-    rmdir(record_path);
-
-    const struct commit_facts facts = {.output_path = "/nowhere/out", .input_path = "-"};
+    struct commit_lock lock;
+    struct input *input;
+    struct output *output;
+    const struct totals totals = {0};
     const struct provenance provenance = provenance_here();
-    CHECK_INT(commit_record(&facts, &provenance, &error), STATUS_IO);
-    CHECK_CONTAINS(error.text, "/nowhere/out");
+    unlink(record_path);
+    CHECK_INT(mkdir(record_path, 0700), 0);
+    CHECK_INT(input_open(in_path, &input, NULL), STATUS_OK);
+    CHECK_INT(output_open(out_path, &output, NULL), STATUS_OK);
+    CHECK_INT(commit_lock_take(out_path, &lock, NULL), STATUS_OK);
+    const struct commit_facts facts = {.output_path = out_path,
+                                       .input_path = in_path,
+                                       .output = output,
+                                       .input = input,
+                                       .totals = &totals};
+    CHECK_INT(commit_publish(&facts, &provenance, &lock, &error), STATUS_IO);
+    CHECK_CONTAINS(error.text, record_path);
+    output_close(output);
+    commit_lock_release(&lock);
+    CHECK_INT(rmdir(record_path), 0);
+    CHECK(access(out_path, F_OK) == 0);
+    CHECK_INT(commit_lock_take(out_path, &lock, NULL), STATUS_OK);
+    CHECK(!lock.was_left);
+    commit_lock_release(&lock);
+    input_close(input);
 }
 
 // How taking the lock goes in another process, which ends with it still taken, or killed.
@@ -237,9 +254,14 @@ static void locks(void) {
     CHECK(access(lock_path, F_OK) != 0);
     commit_lock_release(&lock);
 
-    // Its run dead, a lock holds nobody up, and tells of it.
+    // Its run dead, a lock holds nobody up. It tells only of a run that died while it replaced the
+    // output: that one had marked it.
     CHECK_INT(take_elsewhere(), STATUS_OK);
     CHECK(access(lock_path, F_OK) == 0);
+    CHECK_INT(commit_lock_take(out_path, &lock, &error), STATUS_OK);
+    CHECK(!lock.was_left);
+    commit_lock_release(&lock);
+    temp_dir_write_text(dir, ".out.jsonl.gz.lock", "wader\n");
     CHECK_INT(commit_lock_take(out_path, &lock, &error), STATUS_OK);
     CHECK(lock.was_left);
     commit_lock_release(&lock);
@@ -290,7 +312,7 @@ int main(void) {
     stopped();
     same_or_other();
     strange();
-    forget();
+    failed_replacement();
     locks();
     contended();
     temp_dir_remove(dir);

@@ -211,7 +211,8 @@ static void refusals(void) {
         check_refused(line, "is not a whole number of at least 0");
         snprintf(line, sizeof line, "label -m M --threads %s", bad[i]);
         check_refused(line, "of at least 1");
-        setenv("WADER_BATCH_TOKENS", strcmp(bad[i], "''") == 0 ? "" : bad[i], 1);
+        setenv("WADER_BATCH_TOKENS", bad[i], 1);
+        CHECK_INT(good("label -m M --batch-tokens 7").batch_tokens, 7);  // the flag wins
         check_refused("label -m M", "WADER_BATCH_TOKENS: \"");
         unsetenv("WADER_BATCH_TOKENS");
     }
