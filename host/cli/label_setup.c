@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cuda/device.h"
+#include "host/base/machine.h"
 #include "host/cli/commands.h"
 #include "host/cli/report.h"
 
@@ -89,8 +90,7 @@ static enum status choose_device(const struct options *options, struct engine *e
                          "--precision %s: on the CPU this version computes in fp32 only",
                          options_word("precision", options->precision, word));
     }
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    engine->n_threads = options->threads > 0 ? options->threads : n > 0 ? (int)n : 1;
+    engine->n_threads = options->threads > 0 ? options->threads : processors_available();
     if (!options->quiet && is_auto) {
         report_note("device: cpu, fp32, %d threads (%s)", engine->n_threads,
                     devices.n_devices > 0 ? "this version does not use the GPU yet" : devices.what);

@@ -17,6 +17,17 @@ static bool fill_standard_streams(void) {
     return true;
 }
 
+// Only model files are mapped: one of them lost the pages that were about to be read.
+static void on_bus_error(int number) {
+    (void)number;
+    static const char message[] =
+        "wader: error: a model file became shorter while it was in use; nothing was committed\n";
+    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) {
+        // Nobody to tell: the exit code says it.
+    }
+    _exit(STATUS_MODEL);
+}
+
 static enum status run(const struct options *options, struct error *error) {
     switch (options->command) {
         case COMMAND_LABEL:
@@ -39,6 +50,7 @@ static enum status run(const struct options *options, struct error *error) {
 int main(int argc, char **argv) {
     struct options options;
     struct error error = {.text = ""};
+    signal(SIGBUS, on_bus_error);
     signal(SIGPIPE, SIG_IGN);  // a write to a closed pipe is an error like any other
     signal(SIGXFSZ, SIG_IGN);  // so is one beyond `ulimit -f`
     if (!fill_standard_streams()) return STATUS_IO;

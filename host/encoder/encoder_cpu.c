@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/base/memory.h"
+#include "host/base/machine.h"
 #include "host/encoder/cpu_model.h"
 #include "host/encoder/encoder.h"
 

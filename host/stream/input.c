@@ -157,6 +157,9 @@ static const char *foreign_format(const unsigned char *bytes, size_t n) {
         {"xz (decompress it with `xz -dc`)", 6, {0xfd, '7', 'z', 'X', 'Z', 0}},
         {"bzip2 (decompress it with `bzip2 -dc`)", 3, {'B', 'Z', 'h'}},
         {"a zip archive (unpack it with `unzip -p`)", 4, {'P', 'K', 3, 4}},
+        {"Parquet (convert it to JSONL first)", 4, {'P', 'A', 'R', '1'}},
+        {"lz4 (decompress it with `lz4 -dc`)", 4, {4, 0x22, 0x4d, 0x18}},
+        {"compress's .Z (decompress it with `gzip -dc`)", 2, {0x1f, 0x9d}},
         {"UTF-16 text (convert it with `iconv -f UTF-16 -t UTF-8`)", 2, {0xff, 0xfe}},
         {"UTF-16 text (convert it with `iconv -f UTF-16 -t UTF-8`)", 2, {0xfe, 0xff}},
     };
@@ -171,7 +174,7 @@ static const char *foreign_format(const unsigned char *bytes, size_t n) {
 static enum status start(struct input *input, struct error *error) {
     // A pipe may deliver its first bytes one by one. Six tell every format, and only what could be
     // one is waited for: a filter must answer a short line.
-    static const char first_bytes[] = {0x1f, 0x28, (char)0xfd, 'B', 'P', (char)0xff, (char)0xfe};
+    static const char first_bytes[] = {4, 0x1f, 0x28, (char)0xfd, 'B', 'P', (char)0xff, (char)0xfe};
     enum status status = fill(input, 1, error);
     if (status == STATUS_OK && input->inflater.avail_in > 0 &&
         memchr(first_bytes, *input->inflater.next_in, sizeof first_bytes) != NULL) {

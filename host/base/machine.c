@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/base/memory.h"
+#define _GNU_SOURCE  // sched_getaffinity
+#include "host/base/machine.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/base/base.h"
 
@@ -51,4 +54,12 @@ size_t memory_available(void) {
     if (read_number("/proc/meminfo", "MemAvailable:", &kib)) lower(&available, kib * 1024);
     lower_to_control_group(&available);
     return available;
+}
+
+int processors_available(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+    // More processors than a cpu_set_t holds.
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < 65536 ? (int)n : 1;
 }

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Things that change under a run, or between two runs: inputs, models, strangers' files, limits,
+environment variables. Whatever changes, no wrong output may look done."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import e2e  # noqa: E402
+
+SLOW = os.path.join(e2e.ROOT, "data", "model")  # a second or two for N_TITLES
+N_TITLES = 3000
+
+
+def titles(word):
+    return ("The %s that nobody in the market saw coming, and why it matters\n" % word) * N_TITLES
+
+
+def start_and_wait(t, *command):
+    """A run that has begun to write."""
+    process = t.start(*command)
+    directory = os.path.dirname(command[command.index("-o") + 1])
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        if any(name.endswith(".tmp") for name in os.listdir(directory)):
+            break
+        time.sleep(0.01)
+    return process
+
+
+def finish(process):
+    _, err = process.communicate(timeout=120)
+    return e2e.Result(process.returncode, b"", err, 0)
+
+
+def test_input_changes(t):
+    directory = t.directory()
+    out = os.path.join(directory, "out.jsonl")
+    source = e2e.write(t.directory(), "in.txt", titles("gold"))
+    command = ["label", "--model", SLOW, "-o", out, source]
+    process = start_and_wait(t, *command)
+    with open(source, "r+b") as file:  # the same size, other bytes
+        file.write(b"Now")
+    t.exits("an input written to while it is read", finish(process), e2e.INPUT, source)
+    t.equal("leaves nothing", e2e.listing(directory), [])
+
+    process = start_and_wait(t, *command)
+    e2e.write(os.path.dirname(source), "new.txt", titles("coal"))
+    os.replace(os.path.join(os.path.dirname(source), "new.txt"), source)
+    t.exits("an input replaced while it is read is labelled as it was", finish(process), e2e.OK)
+    result = t.run(*command)
+    t.exits("so the new one is labelled anew", result, e2e.OK, "anew")
+
+
+def test_model_changes(t):
+    model = e2e.copy_model(t, SLOW)
+    weights = os.path.join(model, "model.safetensors")
+    directory = t.directory()
+    out = os.path.join(directory, "out.jsonl")
+    source = e2e.write(t.directory(), "in.txt", titles("gold"))
+    command = ["label", "--model", model, "-o", out, source]
+    process = start_and_wait(t, *command)
+    with open(weights, "r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(b"\1" * 100)
+    t.exits("a model written to while it is used", finish(process), e2e.UNUSABLE,
+            "model.safetensors", "changed")
+    t.equal("leaves nothing", e2e.listing(directory), [])
+    with open(weights, "wb") as file:
+        file.write(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    t.exits("a Git LFS pointer", t.run(*command), e2e.UNUSABLE, "git lfs pull")
+    os.remove(weights)
+    os.mkfifo(weights)
+    t.exits("a named pipe", t.run(*command), e2e.UNUSABLE, "regular file")
+
+
+def test_stranger_after_kill(t):
+    """A killed run gives no right to somebody else's file."""
+    directory = t.directory()
+    out = os.path.join(directory, "out.jsonl")
+    source = e2e.write(t.directory(), "in.txt", titles("gold"))
+    command = ["label", "--model", SLOW, "-o", out, source]
+    process = start_and_wait(t, *command)
+    process.kill()
+    process.communicate()
+    t.check("a killed run leaves its lock file", ".out.jsonl.lock" in e2e.listing(directory))
+    e2e.write(directory, "out.jsonl", b"precious")
+    t.exits("somebody's file where the output should go", t.run(*command), e2e.USAGE, "--force")
+    t.equal("is kept", e2e.read(out), b"precious")
+
+
+def test_limits(t):
+    directory = t.directory()
+    out = os.path.join(directory, "out.jsonl")
+    source = e2e.write(t.directory(), "in.jsonl", '{"id":1,"title":"a"}\nbad\n')
+    command = ["label", "--model", e2e.MODEL, "-o", out, source]
+    t.exits("done under a loose limit", t.run(*command, "--max-bad", "100%"), e2e.OK)
+    t.exits("is not done under the default one", t.run(*command), e2e.ROWS, "--max-bad")
+    t.exits("nor where bad records stop", t.run(*command, "--on-bad", "fail"), e2e.INPUT)
+    t.exits("but still under the loose one", t.run(*command, "--max-bad", "1"), e2e.OK,
+            "done already")
+
+
+def test_environment(t):
+    directory = t.directory()
+    out = e2e.write(directory, "out.jsonl", b"precious")
+    source = e2e.write(t.directory(), "in.txt", "gold\n")
+    command = ["label", "--model", e2e.MODEL, "-o", out, source]
+    for word in ("0", "false", "no", "off", ""):
+        t.exits("WADER_FORCE=%s does not force" % word,
+                t.run(*command, env={"WADER_FORCE": word}), e2e.USAGE, "--force")
+    t.exits("another word is refused", t.run(*command, env={"WADER_FORCE": "perhaps"}), e2e.USAGE,
+            "WADER_FORCE", "perhaps")
+    t.equal("all that leaves the file alone", e2e.read(out), b"precious")
+    t.exits("WADER_FORCE=yes forces", t.run(*command, env={"WADER_FORCE": "yes"}), e2e.OK)
+    plain = t.label(source, "-q")
+    t.equal("empty variables are none", t.label(source, "-q", env={
+        "WADER_THREADS": "", "WADER_OUTPUT": "", "WADER_SHARD": ""}).out, plain.out)
+    t.equal("a flag wins over a bad variable",
+            t.label(source, "-q", "--threads", "1", env={"WADER_THREADS": "abc"}).out, plain.out)
+    t.equal("oneDNN's own talk stays out of the rows",
+            t.label(source, "-q", env={"ONEDNN_VERBOSE": "1", "DNNL_VERBOSE": "1"}).out, plain.out)
+
+
+def test_directories(t):
+    source = t.directory()
+    e2e.write(source, "a.txt", "gold\n")
+    os.mkdir(os.path.join(source, "sub.jsonl"))
+    os.mkfifo(os.path.join(source, "pipe.jsonl"))
+    out = os.path.join(t.directory(), "new", "")
+    t.exits("only regular files of a directory count", t.label("-o", out, source), e2e.OK)
+    t.equal("their outputs", e2e.listing(out), ["a.labels.jsonl.gz", "a.labels.jsonl.gz.meta.json"])
+    shutil.rmtree(out)
+    t.exits("one input, and a directory to be made",
+            t.label("-o", out, os.path.join(source, "a.txt")), e2e.OK)
+    t.equal("the same output", len(e2e.listing(out)), 2)
+
+
+def test_stalled_stderr(t):
+    """SIGTERM ends a run though nobody takes its messages."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    out = os.path.join(t.directory(), "out.jsonl")
+    process = t.start("label", "-q", "--model", e2e.MODEL, "-o", out, stdin=subprocess.PIPE,
+                      stderr=writer)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    try:
+        code = process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = None
+    t.check("SIGTERM with a full stderr", code == e2e.AGAIN and time.monotonic() - begun < 8,
+            "exit %s after %.1f s" % (code, time.monotonic() - begun))
+    os.close(reader)
+    os.close(writer)
+
+
+def main():
+    t = e2e.Suite(__doc__)
+    for test in (test_input_changes, test_model_changes, test_stranger_after_kill, test_limits,
+                 test_environment, test_directories, test_stalled_stderr):
+        test(t)
+    t.finish()
+
+
+main()
