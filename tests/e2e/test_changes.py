@@ -41,7 +41,7 @@ def test_input_changes(t):
     directory = t.directory()
     out = os.path.join(directory, "out.jsonl")
     source = e2e.write(t.directory(), "in.txt", titles("gold"))
-    command = ["label", "--model", SLOW, "-o", out, source]
+    command = ["label", "--model", SLOW, "--threads", "1", "-o", out, source]
     process = start_and_wait(t, *command)
     with open(source, "r+b") as file:  # the same size, other bytes
         file.write(b"Now")
@@ -62,7 +62,7 @@ def test_model_changes(t):
     directory = t.directory()
     out = os.path.join(directory, "out.jsonl")
     source = e2e.write(t.directory(), "in.txt", titles("gold"))
-    command = ["label", "--model", model, "-o", out, source]
+    command = ["label", "--model", model, "--threads", "1", "-o", out, source]
     process = start_and_wait(t, *command)
     with open(weights, "r+b") as file:
         file.seek(-1000, os.SEEK_END)
@@ -83,7 +83,7 @@ def test_stranger_after_kill(t):
     directory = t.directory()
     out = os.path.join(directory, "out.jsonl")
     source = e2e.write(t.directory(), "in.txt", titles("gold"))
-    command = ["label", "--model", SLOW, "-o", out, source]
+    command = ["label", "--model", SLOW, "--threads", "1", "-o", out, source]
     process = start_and_wait(t, *command)
     process.kill()
     process.communicate()
