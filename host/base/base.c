@@ -68,7 +68,7 @@ enum status alloc_zeroed(void **out, size_t n, size_t size, const char *what, st
     return STATUS_OK;
 }
 
-static int64_t mtime_ns_of(const struct stat *info) {
+int64_t stat_mtime_ns(const struct stat *info) {
     return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
 }
 
@@ -109,14 +109,14 @@ enum status file_map_open(const char *path, struct file_map *map, struct error *
     }
     close(fd);
     map->inode = (uint64_t)info.st_ino;
-    map->mtime_ns = mtime_ns_of(&info);
+    map->mtime_ns = stat_mtime_ns(&info);
     return refuse_pointer_file(path, map, error);
 }
 
 bool file_map_is_current(const char *path, const struct file_map *map) {
     struct stat info;
     return stat(path, &info) == 0 && (uint64_t)info.st_ino == map->inode &&
-           (size_t)info.st_size == map->nbytes && mtime_ns_of(&info) == map->mtime_ns;
+           (size_t)info.st_size == map->nbytes && stat_mtime_ns(&info) == map->mtime_ns;
 }
 
 void file_map_close(struct file_map *map) {

@@ -67,6 +67,10 @@ bool size_add(size_t a, size_t b, size_t *out);
 enum status alloc_array(void **out, size_t n, size_t size, const char *what, struct error *error);
 enum status alloc_zeroed(void **out, size_t n, size_t size, const char *what, struct error *error);
 
+// When a file was last written to, in ns since the epoch.
+struct stat;
+int64_t stat_mtime_ns(const struct stat *info);
+
 // A whole file, mapped read-only. The bytes live until file_map_close. A file that shrinks while it
 // is mapped ends the process with SIGBUS, as for every program that maps files.
 struct file_map {

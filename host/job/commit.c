@@ -95,10 +95,6 @@ static bool same_number(struct json_value object, const char *key, int64_t numbe
     return json_member(object, key, &value) && json_int64(value, &found) && found == number;
 }
 
-static int64_t mtime_ns(const struct stat *info) {
-    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
-}
-
 // STATUS_AGAIN when `stop` said so; an input that cannot be read is not the same.
 static enum status same_input(struct json_value record, const char *input, bool (*stop)(void),
                               bool *same, struct error *error) {
@@ -107,7 +103,7 @@ static enum status same_input(struct json_value record, const char *input, bool 
     char sha256[SHA256_HEX_LEN + 1];
     *same = json_member(record, "input", &recorded) && stat(input, &info) == 0 &&
             same_number(recorded, "nbytes", (int64_t)info.st_size);
-    if (!*same || same_number(recorded, "mtime_ns", mtime_ns(&info))) return STATUS_OK;
+    if (!*same || same_number(recorded, "mtime_ns", stat_mtime_ns(&info))) return STATUS_OK;
     enum status status = sha256_file(input, stop, sha256, error);
     *same = status == STATUS_OK && same_text(recorded, "sha256", sha256);
     return status == STATUS_AGAIN ? status : STATUS_OK;

@@ -45,10 +45,6 @@ bool name_ends_in_gz(const char *name) {
     return span_ends_in(span_text(name), ".gz");
 }
 
-static int64_t mtime_ns_of(const struct stat *info) {
-    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
-}
-
 enum status input_open(const char *path, struct input **out, struct error *error) {
     *out = NULL;
     const bool is_stdin = strcmp(path, "-") == 0;
@@ -72,7 +68,7 @@ enum status input_open(const char *path, struct input **out, struct error *error
     input->fd = fd;
     input->may_wait = !S_ISREG(info.st_mode);
     input->total_nbytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
-    input->mtime_ns = mtime_ns_of(&info);
+    input->mtime_ns = stat_mtime_ns(&info);
     status = sha256_create(&input->hash, error);
     if (status == STATUS_OK) {
         input->name = strdup(is_stdin ? "stdin" : path);
@@ -323,7 +319,7 @@ enum status input_check_unchanged(const struct input *input, struct error *error
     struct stat info;
     if (input->may_wait ||
         (fstat(input->fd, &info) == 0 && (uint64_t)info.st_size == input->total_nbytes &&
-         mtime_ns_of(&info) == input->mtime_ns)) {
+         stat_mtime_ns(&info) == input->mtime_ns)) {
         return STATUS_OK;
     }
     return error_set(error, STATUS_INPUT,

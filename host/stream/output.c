@@ -283,12 +283,3 @@ uint64_t output_file_nbytes(const struct output *output) {
 uint64_t output_nbytes(const struct output *output) {
     return output->nbytes;
 }
-
-enum status output_write_file(const char *path, const char *bytes, size_t n, struct error *error) {
-    struct output *output;
-    enum status status = output_open(path, &output, error);
-    if (status == STATUS_OK) status = output_write(output, bytes, n, error);
-    if (status == STATUS_OK) status = output_commit(output, error);
-    output_close(output);
-    return status;
-}

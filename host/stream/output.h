@@ -45,7 +45,4 @@ void output_abandon(struct output *output);
 // Removes the unfinished files that dead attempts at `path` left. The caller knows that none lives.
 void output_sweep(const char *path);
 
-// Writes a small file the same way: whole or not at all, durable.
-enum status output_write_file(const char *path, const char *bytes, size_t n, struct error *error);
-
 #endif

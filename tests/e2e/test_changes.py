@@ -166,10 +166,22 @@ def test_stalled_stderr(t):
     os.close(writer)
 
 
+def test_ignored_signal(t):
+    """Whoever started the run told it to ignore SIGINT, as shells do with background jobs."""
+    process = t.start("label", "-q", "--model", e2e.MODEL, stdin=subprocess.PIPE,
+                      stdout=subprocess.PIPE,
+                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    out, _ = process.communicate(b"gold\n", timeout=60)
+    t.equal("an ignored SIGINT stops nothing", (process.returncode, out.count(b"\n")), (0, 1))
+
+
 def main():
     t = e2e.Suite(__doc__)
     for test in (test_input_changes, test_model_changes, test_stranger_after_kill, test_limits,
-                 test_environment, test_directories, test_stalled_stderr):
+                 test_environment, test_directories, test_stalled_stderr, test_ignored_signal):
         test(t)
     t.finish()
 

@@ -11,6 +11,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -57,6 +58,10 @@ class Suite:
         if not os.access(self.wader, os.X_OK):
             skip("%s is not there: build the program first" % args.wader)
         self.seed = args.seed
+        # In a background job of a shell SIGINT is ignored, under nohup SIGHUP; wader respects that,
+        # so the tests of signals must not pass it on.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         self.begun = time.monotonic()
         self.n_good, self.failed = 0, []
         self.scratch = tempfile.mkdtemp(prefix="wader-e2e-")

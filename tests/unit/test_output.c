@@ -135,11 +135,6 @@ static void not_committed(void) {
     CHECK_INT(n_files(), 0);
     buffer_free(&plain);
     buffer_free(&file);
-
-    name_path("small.json");
-    CHECK_INT(output_write_file(path, "{}\n", 3, NULL), STATUS_OK);
-    CHECK_INT(n_files(), 1);
-    unlink(path);
     output_close(NULL);
 }
 
