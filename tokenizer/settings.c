@@ -5,6 +5,8 @@
 // tokenizer/added_vocabulary.rs).
 #include "tokenizer/settings.h"
 
+#include <string.h>
+
 #include "tokenizer/settings_parts.h"
 
 static enum status check_type(struct json_value object, const char *type, const char *name,
@@ -47,22 +49,23 @@ static enum status read_normalizer(struct settings *settings, struct json_value 
                               {.key = "strip_accents"},
                               {.key = "handle_chinese_chars"},
                               {.key = "clean_text"}};
+    static const char *const paths[] = {"normalizer.lowercase", "normalizer.strip_accents",
+                                        "normalizer.handle_chinese_chars", "normalizer.clean_text"};
+    enum says says[ARRAY_LEN(wanted)];
     settings_find(normalizer, wanted, ARRAY_LEN(wanted));
-    status = settings_check_bool(&wanted[0], true, false, name, "normalizer.lowercase",
-                                 settings_only_cased, error);
-    if (status != STATUS_OK) return status;
-    status =
-        settings_check_bool(&wanted[1], false, false, name, "normalizer.strip_accents",
-                            "null or false, for only cased BERT tokenizers are supported in this "
-                            "version",
-                            error);
-    if (status != STATUS_OK) return status;
-    settings->case_stated = true;
-    status = settings_check_bool(&wanted[2], true, true, name, "normalizer.handle_chinese_chars",
-                                 "true", error);
-    if (status != STATUS_OK) return status;
-    return settings_check_bool(&wanted[3], true, true, name, "normalizer.clean_text", "true",
-                               error);
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        bool nullable = i == 1;
+        if (!nullable && !wanted[i].found) {
+            return settings_refuse_missing(name, paths[i], "true and false", error);
+        }
+        status = settings_read_switch(&says[i], &wanted[i], nullable, name, paths[i], error);
+        if (status != STATUS_OK) return status;
+    }
+    settings->lowercase = says[0];
+    settings->strip_accents = says[1];
+    settings->handle_chinese_chars = says[2] == SAYS_TRUE;
+    settings->clean_text = says[3] == SAYS_TRUE;
+    return STATUS_OK;
 }
 
 static const char only_template[] =
@@ -141,6 +144,20 @@ static enum status read_post_processor(struct settings *settings, struct json_va
     return settings_refuse(name, "post_processor", processor, only_template, error);
 }
 
+static enum status read_prefix(struct settings *settings, struct json_value prefix,
+                               const char *name, const char *what, struct error *error) {
+    if (json_string_equal(prefix, "")) {
+        settings->prefix_len = 0;
+        return STATUS_OK;
+    }
+    struct added_token token;
+    enum status status = settings_read_text(&token, prefix, name, what, error);
+    if (status != STATUS_OK) return status;
+    memcpy(settings->prefix, token.text, token.len);
+    settings->prefix_len = token.len;
+    return STATUS_OK;
+}
+
 static enum status read_model(struct settings *settings, struct json_value model, const char *name,
                               struct error *error) {
     if (model.type != JSON_OBJECT) return settings_refuse(name, "model", model, "WordPiece", error);
@@ -166,9 +183,8 @@ static enum status read_model(struct settings *settings, struct json_value model
     enum status status = settings_read_text(&token, wanted[1].value, name, paths[1], error);
     if (status == STATUS_OK) status = settings_set_special(settings, SPECIAL_UNK, token, error);
     if (status != STATUS_OK) return status;
-    if (!json_string_equal(wanted[2].value, "##")) {
-        return settings_refuse(name, paths[2], wanted[2].value, "\"##\"", error);
-    }
+    status = read_prefix(settings, wanted[2].value, name, paths[2], error);
+    if (status != STATUS_OK) return status;
     int64_t chars;
     if (!json_int64(wanted[3].value, &chars) || chars < 0 || chars > WORD_CHARS_MAX) {
         return settings_refuse(name, paths[3], wanted[3].value, "0 to 1000", error);
@@ -191,6 +207,7 @@ enum status settings_read_tokenizer(struct settings *settings, struct json_value
             return settings_refuse_missing(name, wanted[i].key, "BERT tokenizers", error);
         }
     }
+    settings->json_name = name;
     enum status status = read_model(settings, wanted[0].value, name, error);
     if (status == STATUS_OK) status = read_normalizer(settings, wanted[1].value, name, error);
     if (status == STATUS_OK) {

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tokenizer.json and tokenizer_config.json say beside the vocabulary, checked against the one
-// kind of tokenizer that is supported. A setting that would change ids and is not supported is
-// refused by name; settings of padding and truncation are not read, for the caller decides those.
+// What tokenizer.json and tokenizer_config.json say beside the vocabulary. A setting that would
+// change ids and is not supported is refused by name; settings of padding and truncation are not
+// read, for the caller decides those.
 #ifndef WADER_TOKENIZER_SETTINGS_H
 #define WADER_TOKENIZER_SETTINGS_H
 
 #include "host/base/base.h"
 #include "host/base/json.h"
+#include "tokenizer/chars.h"
 
 enum special { SPECIAL_UNK, SPECIAL_CLS, SPECIAL_SEP, SPECIAL_PAD, SPECIAL_MASK, SPECIALS };
 
 enum {
-    ADDED_TEXT_MAX = 255,  // bytes of an added or special token
+    ADDED_TEXT_MAX = 255,  // bytes of an added or special token, and of the prefix
     WORD_CHARS_MAX = 1000  // the largest max_input_chars_per_word; BERT has 100
 };
 
@@ -24,14 +25,23 @@ struct added_token {
     const char *file;  // which file says so
 };
 
+// What the files say of a switch of the normalizer.
+enum says { SAYS_NOTHING, SAYS_FALSE, SAYS_TRUE };
+
 struct settings {
     struct added_token special[SPECIALS];  // "[UNK]"... unless a file names another
     bool stated[SPECIALS];
     struct added_token *added;  // [n_added], in the order of the files
     size_t n_added, added_cap;
     int32_t max_word_chars;
-    bool case_stated;         // some file says that the tokenizer does not lower-case
-    struct json_value vocab;  // model.vocab of tokenizer.json
+    char prefix[ADDED_TEXT_MAX];  // continuing_subword_prefix, "##" unless tokenizer.json says else
+    size_t prefix_len;
+    struct normalizer normalizer;  // settings_finish sets it
+    struct json_value vocab;       // model.vocab of tokenizer.json
+    // private
+    const char *json_name;  // NULL: tokenizer.json was not read
+    enum says lowercase, strip_accents;
+    bool clean_text, handle_chinese_chars;
 };
 
 void settings_init(struct settings *settings);
@@ -43,5 +53,8 @@ enum status settings_read_tokenizer(struct settings *settings, struct json_value
                                     const char *name, struct error *error);
 enum status settings_read_config(struct settings *settings, struct json_value root,
                                  const char *name, struct error *error);
+
+// Decides, after both, what no file states. `has_upper`: some token has a capital letter.
+void settings_finish(struct settings *settings, bool has_upper);
 
 #endif

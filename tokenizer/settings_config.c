@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tokenizer_config.json, as transformers keeps it (tokenization_utils_base.py).
-
 #include "tokenizer/settings_parts.h"
 
-// Classes whose tokens are BERT's. Others bring rules of their own (BertJapaneseTokenizer).
+// Classes whose tokens are BERT's. Others bring rules of their own (BertJapaneseTokenizer). The
+// first of them set the normalizer themselves, the last two take it from tokenizer.json.
 static const char *const classes[] = {
     "BertTokenizer",           "BertTokenizerFast", "DistilBertTokenizer",
     "DistilBertTokenizerFast", "ElectraTokenizer",  "ElectraTokenizerFast",
     "PreTrainedTokenizerFast", "TokenizersBackend",
 };
+enum { OWN_NORMALIZER = 6 };
 
-static enum status check_class(const struct wanted *wanted, const char *name, struct error *error) {
+static enum status check_class(const struct wanted *wanted, bool *own_normalizer, const char *name,
+                               struct error *error) {
+    *own_normalizer = true;
     if (settings_absent(wanted)) return STATUS_OK;
     for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
+        *own_normalizer = i < OWN_NORMALIZER;
         if (json_string_equal(wanted->value, classes[i])) return STATUS_OK;
     }
     return settings_refuse(name, "tokenizer_class", wanted->value,
@@ -21,34 +25,91 @@ static enum status check_class(const struct wanted *wanted, const char *name, st
                            error);
 }
 
-// The settings that would change ids.
-static enum status check_flags(struct settings *settings, struct json_value root, const char *name,
-                               struct error *error) {
-    static const struct {
-        const char *key;
-        bool must_be;
-    } flags[] = {{"do_lower_case", false},       {"lowercase", false},
-                 {"strip_accents", false},       {"tokenize_chinese_chars", true},
-                 {"handle_chinese_chars", true}, {"clean_text", true},
-                 {"split_special_tokens", false}};
-    struct wanted wanted[ARRAY_LEN(flags)] = {0};
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) wanted[i].key = flags[i].key;
+static const char *shown(bool value) {
+    return value ? "true" : "false";
+}
+
+// A setting that tokenizer_config.json does not have, and whose default in transformers is not what
+// tokenizer.json says. transformers would use its default, tokenizers what tokenizer.json says.
+static enum status refuse_silence(const struct settings *settings, const char *path, bool value,
+                                  const char *key, const char *by_default, const char *name,
+                                  struct error *error) {
+    return error_set(error, STATUS_MODEL,
+                     "%s: %s is %s, but %s does not have %s, which transformers then takes for %s: "
+                     "no telling which is meant; put it there",
+                     settings->json_name, path, shown(value), name, key, by_default);
+}
+
+// The normalizer of a BertTokenizerFast: where its arguments differ from tokenizer.json it replaces
+// what that says (transformers 4.15 to 5.24, tokenization_bert_fast.py and tokenization_bert.py).
+static enum status override_normalizer(struct settings *settings, const struct wanted *wanted,
+                                       const enum says *says, const char *name,
+                                       struct error *error) {
+    bool lowercase = settings->lowercase == SAYS_TRUE;
+    if (says[0] != SAYS_NOTHING) {
+        settings->lowercase = says[0];
+    } else if (!lowercase) {
+        return refuse_silence(settings, "normalizer.lowercase", false, wanted[0].key, "true", name,
+                              error);
+    }
+    lowercase = settings->lowercase == SAYS_TRUE;
+    bool strips = settings->strip_accents == SAYS_TRUE;
+    if (wanted[1].found || settings->strip_accents == SAYS_NOTHING) {
+        settings->strip_accents = says[1];
+    } else if (strips != lowercase) {
+        return refuse_silence(settings, "normalizer.strip_accents", strips, wanted[1].key,
+                              lowercase ? "null, that is true" : "null, that is false", name,
+                              error);
+    }
+    bool chinese = settings->handle_chinese_chars;
+    if (says[2] == SAYS_NOTHING && !chinese) {
+        return refuse_silence(settings, "normalizer.handle_chinese_chars", false, wanted[2].key,
+                              "true", name, error);
+    }
+    if (says[2] == SAYS_NOTHING || chinese == (says[2] == SAYS_TRUE)) return STATUS_OK;
+    return error_set(error, STATUS_MODEL,
+                     "%s: tokenize_chinese_chars is %s, but normalizer.handle_chinese_chars of %s "
+                     "is %s: some versions of transformers follow the one file, some the other; "
+                     "make them agree",
+                     name, shown(!chinese), settings->json_name, shown(chinese));
+}
+
+static enum status read_normalizer(struct settings *settings, struct json_value root,
+                                   const char *name, struct error *error) {
+    struct wanted wanted[] = {
+        {.key = "do_lower_case"}, {.key = "strip_accents"}, {.key = "tokenize_chinese_chars"}};
+    enum says says[ARRAY_LEN(wanted)];
     settings_find(root, wanted, ARRAY_LEN(wanted));
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        const char *supported = i < 3 ? settings_only_cased : flags[i].must_be ? "true" : "false";
-        enum status status = settings_check_bool(&wanted[i], false, flags[i].must_be, name,
-                                                 flags[i].key, supported, error);
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        enum status status =
+            settings_read_switch(&says[i], &wanted[i], i == 1, name, wanted[i].key, error);
         if (status != STATUS_OK) return status;
     }
-    if (!settings_absent(&wanted[0]) || !settings_absent(&wanted[1])) settings->case_stated = true;
-    struct wanted others[] = {{.key = "tokenizer_class"}, {.key = "truncation_side"}};
-    settings_find(root, others, ARRAY_LEN(others));
-    enum status status = check_class(&others[0], name, error);
-    if (status != STATUS_OK) return status;
-    if (!settings_absent(&others[1]) && !json_string_equal(others[1].value, "right")) {
-        return settings_refuse(name, "truncation_side", others[1].value, "\"right\"", error);
+    if (settings->json_name != NULL) {
+        return override_normalizer(settings, wanted, says, name, error);
     }
+    settings->lowercase = says[0];
+    settings->strip_accents = says[1];
+    settings->handle_chinese_chars = says[2] != SAYS_FALSE;
     return STATUS_OK;
+}
+
+// The settings that would change ids.
+static enum status read_flags(struct settings *settings, struct json_value root, const char *name,
+                              struct error *error) {
+    struct wanted wanted[] = {
+        {.key = "tokenizer_class"}, {.key = "truncation_side"}, {.key = "split_special_tokens"}};
+    settings_find(root, wanted, ARRAY_LEN(wanted));
+    bool own_normalizer;
+    enum status status = check_class(&wanted[0], &own_normalizer, name, error);
+    if (status != STATUS_OK) return status;
+    if (!settings_absent(&wanted[1]) && !json_string_equal(wanted[1].value, "right")) {
+        return settings_refuse(name, "truncation_side", wanted[1].value, "\"right\"", error);
+    }
+    status = settings_check_bool(&wanted[2], false, name, "split_special_tokens", "false", error);
+    if (status != STATUS_OK) return status;
+    if (settings->json_name != NULL && !own_normalizer) return STATUS_OK;
+    return read_normalizer(settings, root, name, error);
 }
 
 static enum status read_specials(struct settings *settings, struct json_value root,
@@ -114,7 +175,7 @@ static enum status read_more(struct settings *settings, const struct wanted *wan
 enum status settings_read_config(struct settings *settings, struct json_value root,
                                  const char *name, struct error *error) {
     if (root.type != JSON_OBJECT) return settings_refuse(name, "it", root, "an object", error);
-    enum status status = check_flags(settings, root, name, error);
+    enum status status = read_flags(settings, root, name, error);
     if (status == STATUS_OK) status = read_specials(settings, root, name, error);
     if (status != STATUS_OK) return status;
     struct wanted wanted[] = {{.key = "added_tokens_decoder"},

@@ -19,7 +19,6 @@ void settings_find(struct json_value object, struct wanted *wanted, size_t n);
 bool settings_absent(const struct wanted *wanted);
 
 extern const char *const settings_special_keys[SPECIALS];  // "unk_token", ...
-extern const char settings_only_cased[];                   // what is supported instead of true
 
 // Refuses `what` (a path of keys) for its value, shown as it is written and cut to fit.
 enum status settings_refuse(const char *name, const char *what, struct json_value value,
@@ -27,10 +26,13 @@ enum status settings_refuse(const char *name, const char *what, struct json_valu
 enum status settings_refuse_missing(const char *name, const char *what, const char *supported,
                                     struct error *error);
 
-// That a member is the bool it must be. `required` false: it may also be missing or null.
-enum status settings_check_bool(const struct wanted *wanted, bool required, bool must_be,
-                                const char *name, const char *what, const char *supported,
-                                struct error *error);
+// That a member is the bool it must be, or missing or null.
+enum status settings_check_bool(const struct wanted *wanted, bool must_be, const char *name,
+                                const char *what, const char *supported, struct error *error);
+
+// A switch of the normalizer; missing is SAYS_NOTHING. `nullable`: so is null.
+enum status settings_read_switch(enum says *says, const struct wanted *wanted, bool nullable,
+                                 const char *name, const char *what, struct error *error);
 
 // The text of a token into `token`. Tokens that could not be found byte by byte are refused.
 enum status settings_read_text(struct added_token *token, struct json_value string,

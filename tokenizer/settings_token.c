@@ -32,7 +32,11 @@ bool settings_absent(const struct wanted *wanted) {
 
 void settings_init(struct settings *settings) {
     static const char *const defaults[SPECIALS] = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"};
-    *settings = (struct settings){.max_word_chars = 100};
+    *settings = (struct settings){.max_word_chars = 100,
+                                  .prefix = "##",
+                                  .prefix_len = 2,
+                                  .clean_text = true,
+                                  .handle_chinese_chars = true};
     for (int i = 0; i < SPECIALS; i++) {
         struct added_token *token = &settings->special[i];
         token->len = strlen(defaults[i]);
@@ -60,14 +64,36 @@ enum status settings_refuse_missing(const char *name, const char *what, const ch
                      supported);
 }
 
-const char settings_only_cased[] =
-    "false, for only cased BERT tokenizers are supported in this version";
+void settings_finish(struct settings *settings, bool has_upper) {
+    // Hugging Face lower-cases unless told not to. Of a vocabulary with capitals, which could then
+    // never match, it is likelier that whoever published it forgot to say so.
+    bool lowercase =
+        settings->lowercase == SAYS_NOTHING ? !has_upper : settings->lowercase == SAYS_TRUE;
+    settings->normalizer =
+        (struct normalizer){.clean_text = settings->clean_text,
+                            .handle_chinese_chars = settings->handle_chinese_chars,
+                            .strip_accents = settings->strip_accents == SAYS_NOTHING
+                                                 ? lowercase
+                                                 : settings->strip_accents == SAYS_TRUE,
+                            .lowercase = lowercase};
+}
 
-enum status settings_check_bool(const struct wanted *wanted, bool required, bool must_be,
-                                const char *name, const char *what, const char *supported,
-                                struct error *error) {
-    if (!required && settings_absent(wanted)) return STATUS_OK;
-    if (!wanted->found) return settings_refuse_missing(name, what, supported, error);
+enum status settings_read_switch(enum says *says, const struct wanted *wanted, bool nullable,
+                                 const char *name, const char *what, struct error *error) {
+    *says = SAYS_NOTHING;
+    if (!wanted->found || (nullable && wanted->value.type == JSON_NULL)) return STATUS_OK;
+    bool value;
+    if (!json_bool(wanted->value, &value)) {
+        return settings_refuse(name, what, wanted->value,
+                               nullable ? "true, false and null" : "true and false", error);
+    }
+    *says = value ? SAYS_TRUE : SAYS_FALSE;
+    return STATUS_OK;
+}
+
+enum status settings_check_bool(const struct wanted *wanted, bool must_be, const char *name,
+                                const char *what, const char *supported, struct error *error) {
+    if (settings_absent(wanted)) return STATUS_OK;
     bool value;
     if (!json_bool(wanted->value, &value) || value != must_be) {
         return settings_refuse(name, what, wanted->value, supported, error);
@@ -107,7 +133,7 @@ enum status settings_read_token(struct added_token *token, struct json_value val
     static const char plain[] =
         "added tokens with lstrip, rstrip, single_word and normalized all false";
     for (size_t i = 1; i < 4 && status == STATUS_OK; i++) {
-        status = settings_check_bool(&wanted[i], false, false, name, what, plain, error);
+        status = settings_check_bool(&wanted[i], false, name, what, plain, error);
     }
     if (status != STATUS_OK) return status;
     // Where it is not said, a token is normalized unless it is special.

@@ -22,7 +22,7 @@ struct maker {
     const struct tokenizer_files *files;
     struct settings settings;
     struct vocab vocab;
-    struct trie_key *keys;     // [n_keys], those of the vocabulary and then those of `added`
+    struct trie_key *keys;     // [n_keys], those of the vocabulary, which owns them, then of `rows`
     struct added_token *rows;  // [n_rows], the five special tokens and then the other added ones
     size_t n_keys, n_rows;
     struct tokenizer *tokenizer;
@@ -37,22 +37,15 @@ static enum status parse_json(const struct tokenizer_file *file, struct json_val
                      fault.offset);
 }
 
-static enum status read_vocabularies(struct maker *maker) {
+static enum status read_vocabulary(struct maker *maker) {
     const struct tokenizer_files *files = maker->files;
-    if (files->json.name == NULL) {
-        return vocab_from_text(&maker->vocab, files->vocab.text, files->vocab.name, maker->error);
-    }
-    enum status status =
-        vocab_from_json(&maker->vocab, maker->settings.vocab, files->json.name, maker->error);
-    if (status != STATUS_OK || files->vocab.name == NULL) return status;
-    struct vocab other;
-    status = vocab_from_text(&other, files->vocab.text, files->vocab.name, maker->error);
-    if (status == STATUS_OK) {
-        status =
-            vocab_agree(&other, files->vocab.name, &maker->vocab, files->json.name, maker->error);
-    }
-    vocab_free(&other);
-    return status;
+    const struct settings *settings = &maker->settings;
+    struct vocab_source source = {.prefix = {settings->prefix, settings->prefix_len},
+                                  .json_name = files->json.name,
+                                  .json = settings->vocab,
+                                  .text_name = files->vocab.name,
+                                  .text = files->vocab.text};
+    return vocab_read(&maker->vocab, &source, maker->error);
 }
 
 static enum status read_files(struct maker *maker) {
@@ -80,19 +73,9 @@ static enum status read_files(struct maker *maker) {
         status = settings_read_config(&maker->settings, root, files->config.name, maker->error);
         if (status != STATUS_OK) return status;
     }
-    status = read_vocabularies(maker);
-    if (status != STATUS_OK) return status;
-    // Hugging Face lower-cases unless told not to. A vocabulary without capitals and without a word
-    // on it is most likely an uncased one, and reading it as cased would give wrong ids in silence.
-    if (!maker->settings.case_stated && !maker->vocab.has_upper) {
-        return error_set(maker->error, STATUS_MODEL,
-                         "%s: no token has a capital letter and no file says do_lower_case: this "
-                         "looks uncased, and only cased BERT tokenizers are supported in this "
-                         "version; if it is cased, put {\"do_lower_case\": false} into "
-                         "tokenizer_config.json beside it",
-                         files->vocab.name);
-    }
-    return STATUS_OK;
+    status = read_vocabulary(maker);
+    if (status == STATUS_OK) settings_finish(&maker->settings, maker->vocab.has_upper);
+    return status;
 }
 
 // Gives a row its id. Hugging Face takes the id of the vocabulary where the token is in it, and the
@@ -110,12 +93,12 @@ static enum status resolve_row(const struct maker *maker, struct added_token *ro
         return STATUS_OK;
     }
     if (row->id < 0) return STATUS_OK;
-    if ((size_t)maker->vocab.size != maker->vocab.n_keys) {
+    if ((size_t)maker->vocab.size != maker->vocab.n_tokens) {
         return error_set(
             maker->error, STATUS_MODEL,
             "%s: the added token \"%s\" is not in the vocabulary, which has %zu tokens "
             "but ids up to %d: no telling what id it should have",
-            row->file, row->text, maker->vocab.n_keys, maker->vocab.size - 1);
+            row->file, row->text, maker->vocab.n_tokens, maker->vocab.size - 1);
     }
     if (row->id < maker->vocab.size || row->id > *next) {
         return error_set(
@@ -160,7 +143,7 @@ static enum status finish_added(struct maker *maker, size_t first, int32_t n_new
 static enum status collect_rows(struct maker *maker) {
     const struct settings *settings = &maker->settings;
     maker->n_rows = SPECIALS + settings->n_added;
-    void *rows = NULL, *keys = NULL;
+    void *rows = NULL;
     enum status status =
         alloc_array(&rows, maker->n_rows, sizeof *maker->rows, "added tokens", maker->error);
     if (status != STATUS_OK) return status;
@@ -169,13 +152,10 @@ static enum status collect_rows(struct maker *maker) {
     if (settings->n_added > 0) {
         memcpy(maker->rows + SPECIALS, settings->added, settings->n_added * sizeof *maker->rows);
     }
-    status = alloc_array(&keys, maker->vocab.n_keys + maker->n_rows, sizeof *maker->keys, "tokens",
-                         maker->error);
-    if (status != STATUS_OK) return status;
-    maker->keys = keys;
+    status = vocab_reserve(&maker->vocab, maker->n_rows, maker->error);
+    maker->keys = maker->vocab.keys;
     maker->n_keys = maker->vocab.n_keys;
-    if (maker->n_keys > 0) memcpy(keys, maker->vocab.keys, maker->n_keys * sizeof *maker->keys);
-    return STATUS_OK;
+    return status;
 }
 
 // Puts the added tokens behind the vocabulary's keys.
@@ -212,7 +192,7 @@ static enum status add_rows(struct maker *maker) {
         return error_set(maker->error, STATUS_MODEL,
                          "%s: \"%s\" is not among its %zu tokens; %s %s",
                          files->json.name != NULL ? files->json.name : files->vocab.name, row->text,
-                         maker->vocab.n_keys,
+                         maker->vocab.n_tokens,
                          i < SPECIALS ? "a BERT vocabulary has it, unless this file names another:"
                                       : "it is named in",
                          i < SPECIALS ? "tokenizer_config.json" : row->file);
@@ -235,6 +215,9 @@ static enum status make(struct maker *maker) {
     struct tokenizer *tokenizer = maker->tokenizer;
     status = add_rows(maker);
     if (status != STATUS_OK) return status;
+    tokenizer->normalizer = maker->settings.normalizer;
+    status = char_map_make(&tokenizer->chars, &tokenizer->normalizer, maker->error);
+    if (status != STATUS_OK) return status;
     tokenizer->max_word_chars = maker->settings.max_word_chars;
     tokenizer->unk_id = special_id(maker, SPECIAL_UNK);
     tokenizer->cls_id = special_id(maker, SPECIAL_CLS);
@@ -246,9 +229,11 @@ static enum status make(struct maker *maker) {
         tokenizer->added_lead = n_first++ == 0 ? byte : -1;
     }
     const struct tokenizer_files *files = maker->files;
-    return trie_build(&tokenizer->trie, maker->keys, maker->n_keys,
-                      files->json.name != NULL ? files->json.name : files->vocab.name,
-                      maker->error);
+    status =
+        trie_build(&tokenizer->trie, maker->keys, maker->n_keys,
+                   files->json.name != NULL ? files->json.name : files->vocab.name, maker->error);
+    if (status == STATUS_OK) wordpiece_resolve_lone_chars(tokenizer);
+    return status;
 }
 
 enum status tokenizer_make(const struct tokenizer_files *files, struct tokenizer **out,
@@ -263,7 +248,6 @@ enum status tokenizer_make(const struct tokenizer_files *files, struct tokenizer
     status = make(&maker);
     settings_free(&maker.settings);
     vocab_free(&maker.vocab);
-    free(maker.keys);
     free(maker.rows);
     if (status == STATUS_OK) {
         *out = maker.tokenizer;
@@ -323,6 +307,7 @@ out_unmap:
 void tokenizer_close(struct tokenizer *tokenizer) {
     if (tokenizer == NULL) return;
     trie_free(&tokenizer->trie);
+    char_map_free(&tokenizer->chars);
     free(tokenizer);
 }
 

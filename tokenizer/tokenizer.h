@@ -14,8 +14,17 @@ struct tokenizer;
 // Opens the tokenizer of a Hugging Face model directory: tokenizer.json, or vocab.txt with the
 // settings of BERT's own checkpoints, or both where they hold the same vocabulary (the settings are
 // then those of tokenizer.json); and tokenizer_config.json if present. STATUS_MODEL, naming file
-// and reason, for anything that is not a cased BERT WordPiece tokenizer or cannot be read. `*out`
-// is NULL on failure.
+// and reason, for anything that is not a BERT WordPiece tokenizer or cannot be read. `*out` is NULL
+// on failure.
+//
+// Case, accents and CJK characters are treated as tokenizer.json says. tokenizer_config.json
+// overrides case and accents where it states them, as it does in transformers (4.15 to 5.24), but
+// not where its tokenizer_class is PreTrainedTokenizerFast or TokenizersBackend. Refused is what
+// has no one answer: tokenize_chinese_chars against tokenizer.json, which transformers resolved
+// first one way and then the other; and a tokenizer_config.json without do_lower_case,
+// strip_accents or tokenize_chinese_chars beside a tokenizer.json that is not what transformers
+// takes for granted then (true, null and true). Without any statement on case, a vocabulary without
+// capital letters is lower-cased, transformers' default, and one with them is cased.
 enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct error *error);
 void tokenizer_close(struct tokenizer *tokenizer);  // NULL is fine
 
@@ -34,5 +43,29 @@ struct encoding {
 // bytes looked at.
 struct encoding tokenizer_encode(const struct tokenizer *tokenizer, struct span title,
                                  int32_t max_length, int32_t *ids);
+
+// Many titles, quickly: the same ids. Scratch of one thread, of a fixed size.
+struct tokenizer_batch;
+
+enum { TOKENIZER_IDS_SLACK = 64 };  // ids that may be written beyond those of a batch
+
+// The tokenizer must outlive it. `max_length` as above. STATUS_IO where memory is lacking.
+enum status tokenizer_batch_create(const struct tokenizer *tokenizer, int32_t max_length,
+                                   struct tokenizer_batch **out, struct error *error);
+void tokenizer_batch_destroy(struct tokenizer_batch *batch);  // NULL is fine
+
+// Starts a batch: the ids of its titles will lie back to back in `ids`, which must hold for each
+// title as many as tokenizer_encode asks for, and TOKENIZER_IDS_SLACK; `encodings` must hold one
+// for each title.
+void tokenizer_batch_start(struct tokenizer_batch *batch, int32_t *ids, struct encoding *encodings);
+
+// Adds a title, whose bytes are not needed afterwards.
+void tokenizer_batch_add(struct tokenizer_batch *batch, struct span title);
+
+// Ends the batch: ids and encodings are there. Returns how many ids.
+size_t tokenizer_batch_finish(struct tokenizer_batch *batch);
+
+// How batches are encoded here: "avx512", or "plain", one title at a time.
+const char *tokenizer_batch_path(const struct tokenizer_batch *batch);
 
 #endif

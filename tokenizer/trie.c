@@ -100,11 +100,13 @@ static int base_in_block(const struct block *block, const uint8_t *labels, uint3
 static enum status grow_arrays(struct builder *builder) {
     struct trie *trie = builder->trie;
     size_t cap = builder->blocks_cap > 0 ? builder->blocks_cap * 2 : 64;
-    struct trie_slot *slots = realloc(trie->slots, cap * BLOCK_SLOTS * sizeof *slots);
-    if (slots != NULL) trie->slots = slots;
+    trie_node *nodes = realloc(trie->nodes, cap * BLOCK_SLOTS * sizeof *nodes);
+    if (nodes != NULL) trie->nodes = nodes;
+    int32_t *ids = realloc(trie->ids, cap * BLOCK_SLOTS * sizeof *ids);
+    if (ids != NULL) trie->ids = ids;
     struct block *blocks = realloc(builder->blocks, cap * sizeof *blocks);
     if (blocks != NULL) builder->blocks = blocks;
-    if (slots == NULL || blocks == NULL) {
+    if (nodes == NULL || ids == NULL || blocks == NULL) {
         return error_set(builder->error, STATUS_IO, "%s: out of memory: %zu slots for its index",
                          builder->name, cap * BLOCK_SLOTS);
     }
@@ -139,7 +141,8 @@ static enum status add_block(struct builder *builder) {
         enum status status = grow_arrays(builder);
         if (status != STATUS_OK) return status;
     }
-    memset(trie->slots + trie->n_slots, 0, BLOCK_SLOTS * sizeof *trie->slots);
+    memset(trie->nodes + trie->n_slots, 0, BLOCK_SLOTS * sizeof *trie->nodes);
+    memset(trie->ids + trie->n_slots, 0, BLOCK_SLOTS * sizeof *trie->ids);
     trie->n_slots += BLOCK_SLOTS;
     struct block *block = &builder->blocks[index];
     *block = (struct block){.n_free = BLOCK_SLOTS, .too_many = BLOCK_SLOTS + 1, .below = NO_BLOCK};
@@ -187,18 +190,13 @@ static void take_slot(struct builder *builder, uint32_t slot, uint8_t label) {
     struct block *block = &builder->blocks[slot / BLOCK_SLOTS];
     clear_bit(&block->free_slots, slot % BLOCK_SLOTS);
     block->n_free--;
-    builder->trie->slots[slot].label_id = (uint32_t)label << 24 | TRIE_NO_ID;
+    builder->trie->nodes[slot] = label;
 }
 
 static void enqueue(struct builder *builder, struct pending range) {
     assert(builder->queue_len < builder->queue_cap);
     size_t at = (builder->queue_first + builder->queue_len++) % builder->queue_cap;
     builder->queue[at] = range;
-}
-
-static void set_id(struct trie_slot *slot, int32_t id) {
-    assert(id >= 0 && id < TRIE_NO_ID);
-    slot->label_id = (slot->label_id & ~(uint32_t)TRIE_NO_ID) | (uint32_t)id;
 }
 
 // Places the children of one node and queues those that have children themselves.
@@ -227,8 +225,8 @@ static enum status add_children(struct builder *builder, struct pending range,
         take_slot(builder, child.slot, labels[i]);
         // The token that ends here comes first: a prefix sorts before what it begins.
         if (builder->keys[child.first].len == child.depth) {
-            set_id(&builder->trie->slots[child.slot], builder->keys[child.first].id);
-            child.first++;
+            builder->trie->nodes[child.slot] |= TRIE_END_BIT;
+            builder->trie->ids[child.slot] = builder->keys[child.first++].id;
         }
         if (child.first < child.last) enqueue(builder, child);
     }
@@ -251,7 +249,7 @@ static enum status build(struct builder *builder, size_t n) {
         builder->queue_len--;
         uint32_t base = 0;
         status = add_children(builder, range, &base);
-        builder->trie->slots[range.slot].base = base;
+        builder->trie->nodes[range.slot] |= base << TRIE_BASE_SHIFT;
     }
     return status;
 }
@@ -299,11 +297,10 @@ enum status trie_build(struct trie *trie, const struct trie_key *keys, size_t n,
     builder.keys = kept;
     builder.queue = queue;
     builder.blocks_max = (n_nodes * SLOTS_PER_NODE_MAX + SPARE_SLOTS_MAX) / BLOCK_SLOTS;
-    status = build(&builder, n_kept);
-    if (status == STATUS_OK) {
-        struct trie_slot *fitted = realloc(trie->slots, trie->n_slots * sizeof *fitted);
-        if (fitted != NULL) trie->slots = fitted;
+    if (builder.blocks_max > TRIE_SLOTS_MAX / BLOCK_SLOTS) {
+        builder.blocks_max = TRIE_SLOTS_MAX / BLOCK_SLOTS;
     }
+    status = build(&builder, n_kept);
 out:
     free(kept);
     free(queue);
@@ -313,6 +310,7 @@ out:
 }
 
 void trie_free(struct trie *trie) {
-    free(trie->slots);
+    free(trie->nodes);
+    free(trie->ids);
     *trie = (struct trie){0};
 }

@@ -4,12 +4,16 @@
 #ifndef WADER_TOKENIZER_WORDPIECE_H
 #define WADER_TOKENIZER_WORDPIECE_H
 
+#include "tokenizer/chars.h"
 #include "tokenizer/settings.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 
 struct tokenizer {
     struct trie trie;
+    // Of CHAR_ALONE the value is not a text but the character's token id.
+    struct char_map chars;
+    struct normalizer normalizer;
     int32_t vocab_size;
     int32_t unk_id, cls_id, sep_id;
     int32_t max_word_chars;  // a word of more code points is [UNK]
@@ -33,5 +37,18 @@ struct tokenizer_files {
 // tokenizer.json must be there.
 enum status tokenizer_make(const struct tokenizer_files *files, struct tokenizer **out,
                            struct error *error);
+
+// Puts the ids of lone characters into `chars`, which were texts until then. The rest of the
+// tokenizer must be there.
+void wordpiece_resolve_lone_chars(struct tokenizer *tokenizer);
+
+// The tokens of [at, end), which needs room for as many ids as bytes; no added token is looked for,
+// and none is put around. Returns how many.
+size_t wordpiece_encode(const struct tokenizer *tokenizer, const uint8_t *at, const uint8_t *end,
+                        int32_t *ids);
+
+// The first added token in [at, end), the longest that starts there. False: there is none.
+bool wordpiece_find_added(const struct tokenizer *tokenizer, const uint8_t *at, const uint8_t *end,
+                          const uint8_t **where, struct trie_match *match);
 
 #endif

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/base/utf8.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-// The sequence at the start of [s, s + n), n at least 1. True: it is well formed and `*len` bytes
-// long. False: `*len` is its maximal subpart, what one U+FFFD stands for (The Unicode Standard,
-// section 3.9, "U+FFFD Substitution of Maximal Subparts").
-static bool sequence(const unsigned char *s, size_t n, size_t *len) {
+bool utf8_sequence(const char *bytes, size_t n, size_t *len) {
+    const unsigned char *s = (const unsigned char *)bytes;
     unsigned lead = s[0];
     size_t need;
     unsigned low = 0x80, high = 0xBF;  // bounds of the second byte
@@ -51,7 +48,7 @@ size_t utf8_check(const char *s, size_t n) {
         if (i < n && (unsigned char)s[i] < 0x80) i += ascii_run(s + i, n - i);
         if (i == n) return n;
         size_t len;
-        if (!sequence((const unsigned char *)s + i, n - i, &len)) return i;
+        if (!utf8_sequence(s + i, n - i, &len)) return i;
         i += len;
     }
 }
@@ -65,7 +62,7 @@ size_t utf8_sanitize(const char *s, size_t n, char *out) {
         written += good;
         if (i == n) break;
         size_t bad;
-        sequence((const unsigned char *)s + i, n - i, &bad);
+        utf8_sequence(s + i, n - i, &bad);
         memcpy(out + written, "\xEF\xBF\xBD", 3);
         i += bad;
         written += 3;

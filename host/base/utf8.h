@@ -5,7 +5,13 @@
 #ifndef WADER_HOST_BASE_UTF8_H
 #define WADER_HOST_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+// The sequence at the start of [s, s + n), n at least 1. True: it is well formed and `*len` bytes
+// long. False: `*len` is its maximal subpart, what one U+FFFD stands for (The Unicode Standard,
+// section 3.9, "U+FFFD Substitution of Maximal Subparts").
+bool utf8_sequence(const char *s, size_t n, size_t *len);
 
 // The offset of the first byte that does not belong to a well-formed sequence, or `n`.
 size_t utf8_check(const char *s, size_t n);

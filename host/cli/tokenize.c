@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `wader tokenize`: a line of ids for each line of input. One thread, one title at a time: it is
-// for looking and for comparing, not for throughput.
+// `wader tokenize`: a line of ids for each line of input. One thread: it is for looking and for
+// comparing, on the path that `wader label` takes.
 #include <stdlib.h>
 
 #include "host/base/buffer.h"
@@ -13,14 +13,13 @@
 
 struct job {
     const struct options *options;
-    const struct tokenizer *tokenizer;
+    struct tokenizer_batch *batch;
     struct input *input;
     struct output *output;
     struct line_reader *reader;
     struct chunk *chunk;
-    int32_t max_length;
-    int32_t *ids;  // [RECORD_NBYTES_MAX + 2]
-    char *title;   // [RECORD_NBYTES_MAX]
+    struct encoding *encodings;  // [CHUNK_RECORDS]
+    char *title;                 // [RECORD_NBYTES_MAX]
     struct buffer text;
 };
 
@@ -56,8 +55,8 @@ static void add_number(struct buffer *text, int32_t n) {
     text->len += (size_t)len;
 }
 
-static enum status tokenize_record(struct job *job, const struct record *record, uint64_t number,
-                                   struct error *error) {
+static enum status add_record(struct job *job, const struct record *record, uint64_t number,
+                              struct error *error) {
     struct span title = record->line;
     if (record->status == RECORD_TOO_LONG) {
         return error_set(error, STATUS_INPUT, "%s: record %llu at byte %llu: longer than %d bytes",
@@ -68,23 +67,41 @@ static enum status tokenize_record(struct job *job, const struct record *record,
         enum status status = decode_hex(job, record, number, &title, error);
         if (status != STATUS_OK) return status;
     }
-    struct encoding encoding = tokenizer_encode(job->tokenizer, title, job->max_length, job->ids);
-    for (int32_t i = 0; i < encoding.n_ids; i++) {
-        if (i > 0) buffer_add(&job->text, " ", 1);
-        add_number(&job->text, job->ids[i]);
-    }
-    buffer_add(&job->text, "\n", 1);
+    tokenizer_batch_add(job->batch, title);
     return STATUS_OK;
+}
+
+static void print_ids(struct buffer *text, const int32_t *ids, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        if (i > 0) buffer_add(text, " ", 1);
+        add_number(text, ids[i]);
+    }
+    buffer_add(text, "\n", 1);
+}
+
+static enum status tokenize_chunk(struct job *job, struct error *error) {
+    struct chunk *chunk = job->chunk;
+    tokenizer_batch_start(job->batch, chunk->token_ids, job->encodings);
+    enum status status = STATUS_OK;
+    size_t n = 0;
+    for (; status == STATUS_OK && n < chunk->n_records; n++) {
+        status = add_record(job, &chunk->records[n], chunk->first_record + n, error);
+    }
+    tokenizer_batch_finish(job->batch);
+    if (status != STATUS_OK) return status;
+    const int32_t *ids = chunk->token_ids;
+    for (size_t i = 0; i < n; i++) {
+        print_ids(&job->text, ids, job->encodings[i].n_ids);
+        ids += job->encodings[i].n_ids;
+    }
+    return buffer_check(&job->text, error);
 }
 
 static enum status tokenize_all(struct job *job, struct error *error) {
     struct chunk *chunk = job->chunk;
     do {
         enum status status = line_reader_fill(job->reader, IDLE_MS, chunk, error);
-        for (size_t i = 0; status == STATUS_OK && i < chunk->n_records; i++) {
-            status = tokenize_record(job, &chunk->records[i], chunk->first_record + i, error);
-        }
-        if (status == STATUS_OK) status = buffer_check(&job->text, error);
+        if (status == STATUS_OK) status = tokenize_chunk(job, error);
         if (status == STATUS_OK) {
             status = output_write(job->output, job->text.bytes, job->text.len, error);
         }
@@ -99,9 +116,9 @@ static enum status run(struct job *job, struct error *error) {
     const struct options *options = job->options;
     void *memory;
     enum status status =
-        alloc_array(&memory, RECORD_NBYTES_MAX + 2, sizeof *job->ids, "token ids", error);
+        alloc_array(&memory, CHUNK_RECORDS, sizeof *job->encodings, "encodings", error);
     if (status != STATUS_OK) return status;
-    job->ids = memory;
+    job->encodings = memory;
     status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
     if (status != STATUS_OK) return status;
     job->title = memory;
@@ -122,11 +139,14 @@ enum status command_tokenize(const struct options *options, struct error *error)
     // config.json only tells how many tokens the model takes: a bare vocabulary will do where the
     // command line says that.
     struct bert_config config = {0};
+    int32_t max_length;
     enum status status = STATUS_OK;
     if (options->max_length < 0) status = model_read_config(options->model, &config, error);
-    if (status == STATUS_OK) status = choose_max_length(options, &config, &job.max_length, error);
+    if (status == STATUS_OK) status = choose_max_length(options, &config, &max_length, error);
     if (status == STATUS_OK) status = tokenizer_open(options->model, &tokenizer, error);
-    job.tokenizer = tokenizer;
+    if (status == STATUS_OK) {
+        status = tokenizer_batch_create(tokenizer, max_length, &job.batch, error);
+    }
     if (status == STATUS_OK) status = run(&job, error);
     buffer_free(&job.text);
     output_close(job.output);
@@ -134,7 +154,8 @@ enum status command_tokenize(const struct options *options, struct error *error)
     line_reader_destroy(job.reader);
     input_close(job.input);
     free(job.title);
-    free(job.ids);
+    free(job.encodings);
+    tokenizer_batch_destroy(job.batch);
     tokenizer_close(tokenizer);
     return status;
 }

@@ -22,7 +22,7 @@ const char *record_status_name(enum record_status status) {
 
 enum status chunk_create(struct chunk **out, struct error *error) {
     const size_t bytes_cap = CHUNK_NBYTES + RECORD_NBYTES_MAX;
-    const size_t tokens_cap = bytes_cap + 2 * (size_t)CHUNK_RECORDS;
+    const size_t tokens_cap = bytes_cap + 2 * (size_t)CHUNK_RECORDS + TOKENIZER_IDS_SLACK;
     void *memory;
     *out = NULL;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a chunk", error);

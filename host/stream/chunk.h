@@ -8,6 +8,7 @@
 
 #include "host/base/base.h"
 #include "host/stream/input.h"
+#include "tokenizer/tokenizer.h"
 
 enum {
     RECORD_NBYTES_MAX = 1 << 20,  // a longer line is a bad record; the stream goes on behind it
@@ -61,8 +62,9 @@ struct chunk {
     uint64_t sequence;                      // 0 for the input's first chunk; the pipeline's
     struct record *records;                 // [CHUNK_RECORDS]
     char *bytes;                            // [CHUNK_NBYTES + RECORD_NBYTES_MAX]
-    // Every token takes a byte of its title at least, but for the two around it.
-    int32_t *token_ids;  // [CHUNK_NBYTES + RECORD_NBYTES_MAX + 2 * CHUNK_RECORDS]
+    // Every token takes a byte of its title at least, but for the two around it. The slack is
+    // TOKENIZER_IDS_SLACK.
+    int32_t *token_ids;  // [CHUNK_NBYTES + RECORD_NBYTES_MAX + 2 * CHUNK_RECORDS + slack]
     struct chunk *next;  // in a queue
 };
 

@@ -48,27 +48,59 @@ void *pipeline_run_reader(void *argument) {
 
 // ---- tokenizers: raw chunks to ready ones, in any order
 
-static void tokenize_chunk(const struct pipeline_config *config, struct chunk *chunk,
-                           char *scratch) {
+// What a tokenizing thread works with.
+struct front {
+    struct tokenizer_batch *batch;
+    char *scratch;               // [RECORD_NBYTES_MAX], a title without JSON's escapes
+    struct encoding *encodings;  // [CHUNK_RECORDS]
+};
+
+static enum status front_open(const struct pipeline_config *config, struct front *front,
+                              struct error *error) {
+    *front = (struct front){0};
+    void *memory;
+    enum status status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
+    if (status != STATUS_OK) return status;
+    front->scratch = memory;
+    status = alloc_array(&memory, CHUNK_RECORDS, sizeof *front->encodings, "encodings", error);
+    if (status != STATUS_OK) return status;
+    front->encodings = memory;
+    return tokenizer_batch_create(config->tokenizer, config->max_length, &front->batch, error);
+}
+
+static void front_close(struct front *front) {
+    tokenizer_batch_destroy(front->batch);
+    free(front->encodings);
+    free(front->scratch);
+}
+
+static void tokenize_chunk(const struct pipeline_config *config, struct front *front,
+                           struct chunk *chunk) {
+    tokenizer_batch_start(front->batch, chunk->token_ids, front->encodings);
     for (size_t i = 0; i < chunk->n_records; i++) {
         struct record *record = &chunk->records[i];
         struct span title;
-        record_parse(&config->record_format, record, scratch, &title);
+        record_parse(&config->record_format, record, front->scratch, &title);
+        if (!record_is_bad(record->status)) tokenizer_batch_add(front->batch, title);
+    }
+    chunk->n_tokens = tokenizer_batch_finish(front->batch);
+    const struct encoding *encoding = front->encodings;
+    size_t at = 0;
+    for (size_t i = 0; i < chunk->n_records; i++) {
+        struct record *record = &chunk->records[i];
         if (record_is_bad(record->status)) continue;
-        struct encoding encoding = tokenizer_encode(config->tokenizer, title, config->max_length,
-                                                    chunk->token_ids + chunk->n_tokens);
-        if (encoding.truncated) record->status = RECORD_TRUNCATED;
-        record->n_tokens = encoding.n_ids;
-        record->tokens_at = chunk->n_tokens;
-        chunk->n_tokens += (size_t)encoding.n_ids;
+        if (encoding->truncated) record->status = RECORD_TRUNCATED;
+        record->n_tokens = encoding->n_ids;
+        record->tokens_at = at;
+        at += (size_t)encoding++->n_ids;
     }
 }
 
 void *pipeline_run_tokenizer(void *argument) {
     struct pipeline *pipeline = argument;
     struct error error;
-    void *scratch;
-    enum status status = alloc_array(&scratch, RECORD_NBYTES_MAX, 1, "a title", &error);
+    struct front front;
+    enum status status = front_open(&pipeline->config, &front, &error);
     if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
     while (status == STATUS_OK) {
         pipeline_lock(pipeline);
@@ -81,14 +113,14 @@ void *pipeline_run_tokenizer(void *argument) {
         if (chunk == NULL) break;
 
         const double begin = now_seconds();
-        tokenize_chunk(&pipeline->config, chunk, scratch);
+        tokenize_chunk(&pipeline->config, &front, chunk);
 
         pipeline_lock(pipeline);
         pipeline->totals.seconds.tokenize += now_seconds() - begin;
         pipeline->ready[chunk->sequence % (uint64_t)pipeline->n_chunks] = chunk;
         pipeline_unlock_changed(pipeline);
     }
-    free(scratch);
+    front_close(&front);
     pipeline_leave(pipeline);
     return NULL;
 }

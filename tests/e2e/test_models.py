@@ -152,23 +152,51 @@ def test_vocabulary(t):
         refused(t, "tokenizer.json is %r" % data.decode(), changed(
             t, lambda m, d=data: e2e.write(m, "tokenizer.json", d)), "tokenizer.json")
 
-    def uncased(model):
+
+def with_tokenizer(t, normalizer=None, drop=(), **config):
+    """The model with another normalizer, other entries of tokenizer_config.json, fewer files."""
+    def change(model):
         path = model + "/tokenizer.json"
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
-        value["normalizer"]["lowercase"] = True
+        value["normalizer"].update(normalizer or {})
         e2e.write(model, "tokenizer.json", json.dumps(value))
-        if os.path.exists(model + "/tokenizer_config.json"):
-            os.remove(model + "/tokenizer_config.json")
-    refused(t, "an uncased tokenizer.json", changed(t, uncased), "tokenizer.json", "lowercase")
+        e2e.edit_json(model + "/tokenizer_config.json", **config)
+        for name in drop:
+            os.remove(model + "/" + name)
+    return changed(t, change)
 
-    def uncased_config(model):
-        os.remove(model + "/tokenizer.json")
-        e2e.edit_json(model + "/tokenizer_config.json", do_lower_case=True)
-    refused(t, "an uncased tokenizer_config.json", changed(t, uncased_config),
-            "tokenizer_config.json", "do_lower_case")
-    result = t.run("tokenize", "--model", changed(t, uncased), stdin=b"gold\n")
-    t.exits("tokenize refuses it too", result, e2e.UNUSABLE, "lowercase")
+
+def test_case(t):
+    titles = b"Gold PRICES rise\nG\xc3\xb6ld\n"
+    lowered = b"gold prices rise\ngold\n"
+
+    def ids(data, model):
+        result = t.run("tokenize", "--model", model, stdin=data)
+        t.exits("tokenize", result, e2e.OK)
+        return result.out
+    cased, small = ids(titles, e2e.MODEL), ids(lowered, e2e.MODEL)
+    t.check("case makes a difference", cased != small)
+    config = "tokenizer_config.json"
+    lower = {"lowercase": True}
+    for what, model in (
+            ("an uncased tokenizer.json", with_tokenizer(t, lower, drop=[config])),
+            ("both files uncased", with_tokenizer(t, lower, do_lower_case=True)),
+            ("do_lower_case alone", with_tokenizer(t, drop=["tokenizer.json"], do_lower_case=True)),
+            ("do_lower_case over tokenizer.json", with_tokenizer(t, do_lower_case=True))):
+        t.equal(what, ids(titles, model), small)
+        t.exits(what + ": a label", t.label(stdin=titles, model=model), e2e.OK)
+    t.equal("do_lower_case false over tokenizer.json",
+            ids(titles, with_tokenizer(t, lower, do_lower_case=False)), cased)
+    model = with_tokenizer(t, do_lower_case=None)
+    refused(t, "cased, and no do_lower_case", model, "lowercase is false", "do_lower_case", config)
+    t.exits("tokenize refuses it too", t.run("tokenize", "--model", model, stdin=titles),
+            e2e.UNUSABLE, "do_lower_case")
+    refused(t, "tokenize_chinese_chars against tokenizer.json",
+            with_tokenizer(t, tokenize_chinese_chars=False), "tokenize_chinese_chars is false",
+            "tokenizer.json is true")
+    refused(t, "another normalizer", with_tokenizer(t, {"type": "NFKC"}), "normalizer", "NFKC",
+            "BertNormalizer")
 
 
 def test_labels(t):
@@ -214,7 +242,7 @@ def test_device(t):
 def main():
     t = e2e.Suite(__doc__)
     for test in (test_directory, test_config, test_weights, test_nonfinite, test_vocabulary,
-                 test_labels, test_device):
+                 test_case, test_labels, test_device):
         test(t)
     t.finish()
 

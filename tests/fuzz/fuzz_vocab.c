@@ -13,10 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_tokenizer(const struct tokenizer *tokenizer) {
     static const char title[] =
         "aab [MASK] a\xc2\xad"
-        "b, \xe6\x97\xa5 [CLS]\xff x##y A";
+        "b, \xe6\x97\xa5"
+        "a [CLS]\xff x##y A\xc3\x84 xaxxb \xc4\xb0 \xed\x95\x9c";
     int32_t ids[sizeof title + 1];
     int32_t size = tokenizer_vocab_size(tokenizer);
     assert(size > 0);
+    assert(tokenizer->max_word_chars >= 0 && tokenizer->max_word_chars <= WORD_CHARS_MAX);
     for (int32_t max_length = 0; max_length < 12; max_length += max_length == 0 ? 2 : 1) {
         struct encoding encoding =
             tokenizer_encode(tokenizer, (struct span){title, sizeof title - 1}, max_length, ids);

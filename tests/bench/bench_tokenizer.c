@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How quick the tokenizer is on a file of titles, one a line. Prints one line of JSON; with --ids
+// it writes the ids of all titles, back to back, as raw int32 instead.
+//
+//   bench_tokenizer --model DIR [--threads N] [--repeats N] [--phase cold|steady|warm]
+//                   [--other FILE] [--plain] FILE
+//   bench_tokenizer --model DIR --ids [--plain] FILE
+//
+// cold: the tokenizer is opened anew for each repeat; steady: the titles of --other went before;
+// warm: the very same titles went before. Timed are mapping the file (its pages are cached),
+// cutting it into lines, and ids in memory; opening the tokenizer is told apart. --plain takes the
+// one-title-at-a-time path, which everything is tested against.
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/must.h"
+#include "tokenizer/tokenizer.h"
+
+enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
+
+struct options {
+    const char *model, *other, *phase, *file;
+    int threads, repeats;
+    bool ids, plain;
+};
+
+struct share {
+    const struct options *options;
+    const struct tokenizer *tokenizer;
+    struct tokenizer_batch *batch;
+    struct span text;
+    int32_t *ids;  // [text.len + 2 * BATCH_TITLES + TOKENIZER_IDS_SLACK]
+    struct encoding *encodings;
+    size_t n_titles, n_ids;
+};
+
+static const char *need(int argc, char **argv, int *i) {
+    if (++*i < argc) return argv[*i];
+    fprintf(stderr, "bench_tokenizer: %s needs a value\n", argv[*i - 1]);
+    exit(2);
+}
+
+static struct options read_options(int argc, char **argv) {
+    struct options options = {.threads = 1, .repeats = 5, .phase = "cold"};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--model") == 0) {
+            options.model = need(argc, argv, &i);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            options.threads = atoi(need(argc, argv, &i));
+        } else if (strcmp(argv[i], "--repeats") == 0) {
+            options.repeats = atoi(need(argc, argv, &i));
+        } else if (strcmp(argv[i], "--phase") == 0) {
+            options.phase = need(argc, argv, &i);
+        } else if (strcmp(argv[i], "--other") == 0) {
+            options.other = need(argc, argv, &i);
+        } else if (strcmp(argv[i], "--ids") == 0) {
+            options.ids = true;
+        } else if (strcmp(argv[i], "--plain") == 0) {
+            options.plain = true;
+        } else {
+            options.file = argv[i];
+        }
+    }
+    const bool phase_known = strcmp(options.phase, "cold") == 0 ||
+                             strcmp(options.phase, "warm") == 0 ||
+                             (strcmp(options.phase, "steady") == 0 && options.other != NULL);
+    if (options.model == NULL || options.file == NULL || !phase_known || options.threads < 1 ||
+        options.threads > THREADS_MAX || options.repeats < 1 || options.repeats > REPEATS_MAX) {
+        fprintf(stderr, "bench_tokenizer: see the comment in tests/bench/bench_tokenizer.c\n");
+        exit(2);
+    }
+    return options;
+}
+
+// Takes a line off `rest`.
+static struct span take_line(struct span *rest) {
+    const char *newline = memchr(rest->ptr, '\n', rest->len);
+    struct span line = {rest->ptr, newline != NULL ? (size_t)(newline - rest->ptr) : rest->len};
+    const size_t taken = line.len + (newline != NULL ? 1 : 0);
+    rest->ptr += taken;
+    rest->len -= taken;
+    return line;
+}
+
+static size_t encode_plainly(struct share *share, struct span *rest, int32_t *ids) {
+    size_t n = 0;
+    for (int i = 0; i < BATCH_TITLES && rest->len > 0; i++, share->n_titles++) {
+        struct span line = take_line(rest);
+        n += (size_t)tokenizer_encode(share->tokenizer, line, 0, ids + n).n_ids;
+    }
+    return n;
+}
+
+static void *encode_share(void *argument) {
+    struct share *share = argument;
+    share->n_titles = share->n_ids = 0;
+    for (struct span rest = share->text; rest.len > 0;) {
+        int32_t *ids = share->ids + (share->options->ids ? share->n_ids : 0);
+        if (share->options->plain) {
+            share->n_ids += encode_plainly(share, &rest, ids);
+            continue;
+        }
+        tokenizer_batch_start(share->batch, ids, share->encodings);
+        for (int i = 0; i < BATCH_TITLES && rest.len > 0; i++, share->n_titles++) {
+            tokenizer_batch_add(share->batch, take_line(&rest));
+        }
+        share->n_ids += tokenizer_batch_finish(share->batch);
+    }
+    return NULL;
+}
+
+// Maps the file, gives every share about as many bytes, and encodes. Returns the seconds.
+static double encode_file(const char *path, struct share *shares) {
+    const int n = shares[0].options->threads;
+    struct error error;
+    struct file_map map;
+    const double begin = now_seconds();
+    must(file_map_open(path, &map, &error), &error);
+    size_t at = 0;
+    pthread_t threads[THREADS_MAX];
+    for (int i = 0; i < n; i++) {
+        size_t end = map.nbytes / (size_t)n * (size_t)(i + 1);
+        if (end < at) end = at;
+        const char *newline = i + 1 < n ? memchr(map.bytes + end, '\n', map.nbytes - end) : NULL;
+        end = newline != NULL ? (size_t)(newline - map.bytes) + 1 : map.nbytes;
+        shares[i].text = (struct span){map.bytes + at, end - at};
+        at = end;
+        if (i > 0 && pthread_create(&threads[i], NULL, encode_share, &shares[i]) != 0) exit(1);
+    }
+    encode_share(&shares[0]);
+    for (int i = 1; i < n; i++) pthread_join(threads[i], NULL);
+    const double seconds = now_seconds() - begin;
+    file_map_close(&map);
+    return seconds;
+}
+
+static size_t file_nbytes(const char *path) {
+    struct error error;
+    struct file_map map;
+    must(file_map_open(path, &map, &error), &error);
+    const size_t n = map.nbytes;
+    file_map_close(&map);
+    return n;
+}
+
+static void open_shares(const struct options *options, const struct tokenizer *tokenizer,
+                        size_t nbytes, struct share *shares) {
+    struct error error;
+    // Ids of a batch are overwritten by the next one, as in a pipeline, unless they are wanted.
+    const size_t cap = nbytes + 2 * (options->ids ? nbytes + 1 : BATCH_TITLES);
+    for (int i = 0; i < options->threads; i++) {
+        shares[i] = (struct share){.options = options, .tokenizer = tokenizer};
+        must(tokenizer_batch_create(tokenizer, 0, &shares[i].batch, &error), &error);
+        shares[i].ids = must_zeroed(cap + TOKENIZER_IDS_SLACK, sizeof(int32_t));
+        shares[i].encodings = must_zeroed(BATCH_TITLES, sizeof(struct encoding));
+    }
+}
+
+static void close_all(const struct options *options, struct tokenizer *tokenizer,
+                      struct share *shares) {
+    for (int i = 0; i < options->threads; i++) {
+        tokenizer_batch_destroy(shares[i].batch);
+        free(shares[i].ids);
+        free(shares[i].encodings);
+    }
+    tokenizer_close(tokenizer);
+}
+
+int main(int argc, char **argv) {
+    const struct options options = read_options(argc, argv);
+    struct share shares[THREADS_MAX];
+    struct error error;
+    double seconds[REPEATS_MAX], load = 1e9;
+    const char *path = "plain";
+    size_t n_titles = 0, n_ids = 0;
+    const size_t nbytes = file_nbytes(options.file);
+    size_t cap = options.other != NULL ? file_nbytes(options.other) : 0;
+    if (cap < nbytes) cap = nbytes;
+    struct tokenizer *tokenizer = NULL;
+    const bool cold = strcmp(options.phase, "cold") == 0;
+    for (int i = 0; i < (options.ids ? 1 : options.repeats); i++) {
+        if (cold || i == 0) {
+            if (i > 0) close_all(&options, tokenizer, shares);
+            const double begin = now_seconds();
+            must(tokenizer_open(options.model, &tokenizer, &error), &error);
+            const double opened = now_seconds() - begin;
+            if (opened < load) load = opened;
+            open_shares(&options, tokenizer, cap, shares);
+        }
+        if (!options.plain) path = tokenizer_batch_path(shares[0].batch);
+        if (!cold) encode_file(options.other != NULL ? options.other : options.file, shares);
+        seconds[i] = encode_file(options.file, shares);
+    }
+    for (int t = 0; t < options.threads; t++) {
+        n_titles += shares[t].n_titles;
+        n_ids += shares[t].n_ids;
+        if (options.ids) fwrite(shares[t].ids, sizeof(int32_t), shares[t].n_ids, stdout);
+    }
+    close_all(&options, tokenizer, shares);
+    if (options.ids) return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
+    printf(
+        "{\"path\":\"%s\",\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,\"bytes\":%zu,"
+        "\"tokens\":%zu,\"load_ms\":%.2f,\"seconds\":[",
+        path, options.threads, options.phase, n_titles, nbytes, n_ids, load * 1e3);
+    for (int i = 0; i < options.repeats; i++) printf("%s%.6f", i > 0 ? "," : "", seconds[i]);
+    printf("]}\n");
+    return 0;
+}
