@@ -14,6 +14,11 @@ enum {
 
 // ---- copy
 
+// The first `n` of 64.
+static uint64_t first_bits(size_t n) {
+    return n < 64 ? _bzhi_u64(~UINT64_C(0), (unsigned)n) : ~UINT64_C(0);
+}
+
 static __mmask64 in_range(__m512i bytes, char first, char last) {
     return _mm512_cmple_epu8_mask(_mm512_sub_epi8(bytes, _mm512_set1_epi8(first)),
                                   _mm512_set1_epi8((char)(last - first)));
@@ -59,8 +64,7 @@ static size_t copy(const struct copy_rules *rules, const uint8_t *from, size_t n
     // Of -1 the byte is 0xFF, which is not ASCII and so not looked for here.
     const __m512i added = _mm512_set1_epi8((char)rules->added_lead);
     for (size_t i = 0; i < n; i += 64) {
-        const uint64_t inside =
-            n - i < 64 ? _bzhi_u64(~UINT64_C(0), (unsigned)(n - i)) : ~UINT64_C(0);
+        const uint64_t inside = first_bits(n - i);
         const __m512i bytes = _mm512_maskz_loadu_epi8(inside, from + i);
         const uint64_t high = _mm512_movepi8_mask(bytes);
         uint64_t look = inside & ~high & ~in_range(bytes, ' ', '~');
@@ -68,8 +72,7 @@ static size_t copy(const struct copy_rules *rules, const uint8_t *from, size_t n
         const __mmask64 upper = in_range(bytes, 'A', 'Z');
         _mm512_storeu_si512(to + i, _mm512_mask_add_epi8(bytes, upper, bytes, case_bit));
         if (high != 0) {
-            const uint64_t there =
-                n - i - 1 < 64 ? _bzhi_u64(~UINT64_C(0), (unsigned)(n - i - 1)) : ~UINT64_C(0);
+            const uint64_t there = first_bits(n - i - 1);
             const __m512i next = _mm512_maskz_loadu_epi8(there, from + i + 1);
             look |= stops_beyond_ascii(rules, bytes, next, high);
         }
@@ -108,8 +111,7 @@ static void split(const uint8_t *text, size_t n, struct word_list *words) {
     for (size_t i = 0; i < n; i += 64) {
         const __m512i bytes = _mm512_loadu_si512(text + i);
         const __m512i lower = _mm512_or_si512(bytes, _mm512_set1_epi8('a' - 'A'));
-        const uint64_t inside =
-            n - i < 64 ? _bzhi_u64(~UINT64_C(0), (unsigned)(n - i)) : ~UINT64_C(0);
+        const uint64_t inside = first_bits(n - i);
         const uint64_t blank = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(' '));
         const uint64_t alone = inside & in_range(bytes, '!', '~') & ~in_range(lower, 'a', 'z') &
                                ~in_range(bytes, '0', '9');
@@ -152,7 +154,8 @@ static void set_aside(struct word_list *words, uint32_t max_len, struct word_lis
     for (size_t i = 0; i < words->n; i += WIDTH) {
         const __m512i starts = _mm512_loadu_si512(words->starts + i);
         const __m512i ends = _mm512_loadu_si512(words->ends + i);
-        const __mmask16 inside = (__mmask16)_bzhi_u32(0xFFFF, (unsigned)(words->n - i));
+        const size_t n = words->n - i;
+        const __mmask16 inside = (__mmask16)(n < WIDTH ? (1 << n) - 1 : 0xFFFF);
         const __mmask16 longer =
             _mm512_mask_cmpgt_epu32_mask(inside, _mm512_sub_epi32(ends, starts), max);
         if (longer == 0) continue;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a title, on a toy vocabulary: ids in range, no more of them than the contract says,
-// a limit keeps a beginning of them and says so exactly when it cuts, and a space between two
-// titles is a border (unless an added token lies across it, which none with a space in it can).
+// Any bytes as a title, on a toy vocabulary with several settings: ids in range, no more of them
+// than the contract says, a limit keeps a beginning of them and says so exactly when it cuts, a
+// space between two titles is a border (unless an added token lies across it, which none with a
+// space in it can), and titles in batches give the same ids as one by one.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,14 @@ static const char vocab[] =
     "##L\n##S\nCL\n##LS\né\n##é\n日\n##日\n本\n😀\n##😀\né😀\n\xcc\x81\n##\xcc\x81\n-\n0\n##0\n1\n##"
     "1\n";
 
-static struct tokenizer *make(void) {
-    struct tokenizer_files files = {.vocab = {"vocab.txt", {vocab, sizeof vocab - 1}}};
+static const char *const configs[] = {
+    "{\"do_lower_case\": false}", "{\"do_lower_case\": true}",
+    "{\"do_lower_case\": false, \"strip_accents\": true}",
+    "{\"do_lower_case\": true, \"strip_accents\": false, \"tokenize_chinese_chars\": false}"};
+
+static struct tokenizer *make(const char *config) {
+    struct tokenizer_files files = {.vocab = {"vocab.txt", {vocab, sizeof vocab - 1}},
+                                    .config = {"tokenizer_config.json", span_text(config)}};
     struct tokenizer *tokenizer = NULL;
     struct error error;
     enum status status = tokenizer_make(&files, &tokenizer, &error);
@@ -77,12 +84,45 @@ static void check_border(const struct tokenizer *tokenizer, const uint8_t *bytes
     free(spaced);
 }
 
-// The first byte says where to cut; the others are the title.
+// Three titles in a batch, each twice: the left part, the right part and the whole.
+static void check_batch(const struct tokenizer *tokenizer, struct tokenizer_batch *batch,
+                        const uint8_t *bytes, size_t len, size_t at) {
+    const struct span titles[] = {{(const char *)bytes, at},
+                                  {(const char *)bytes + at, len - at},
+                                  {(const char *)bytes, len}};
+    struct encoding got[6], want;
+    int32_t *ids = malloc((4 * len + 12 + TOKENIZER_IDS_SLACK) * sizeof *ids), *next = ids;
+    assert(ids != NULL);
+    tokenizer_batch_start(batch, ids, got);
+    for (size_t i = 0; i < 6; i++) tokenizer_batch_add(batch, titles[i % 3]);
+    const size_t n_ids = tokenizer_batch_finish(batch);
+    for (size_t i = 0; i < 6; i++) {
+        const struct span title = titles[i % 3];
+        int32_t *right = encode(tokenizer, (const uint8_t *)title.ptr, title.len, 0, &want);
+        assert(got[i].n_ids == want.n_ids && !got[i].truncated);
+        assert(memcmp(next, right, (size_t)want.n_ids * sizeof *next) == 0);
+        next += want.n_ids;
+        free(right);
+    }
+    assert(n_ids == (size_t)(next - ids));
+    free(ids);
+}
+
+// The first byte says where to cut and which settings to take; the others are the title.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct tokenizer *tokenizer;  // made once: the harness calls from one thread
-    if (tokenizer == NULL) tokenizer = make();
+    // Made once: the harness calls from one thread.
+    static struct tokenizer *tokenizers[ARRAY_LEN(configs)];
+    static struct tokenizer_batch *batches[ARRAY_LEN(configs)];
+    for (size_t i = 0; i < ARRAY_LEN(configs) && tokenizers[i] == NULL; i++) {
+        struct error error;
+        tokenizers[i] = make(configs[i]);
+        enum status status = tokenizer_batch_create(tokenizers[i], 0, &batches[i], &error);
+        assert(status == STATUS_OK);
+    }
     if (size == 0 || size > 1 << 16) return 0;
     uint8_t knob = data[0];
+    const size_t which = knob % ARRAY_LEN(configs);
+    const struct tokenizer *tokenizer = tokenizers[which];
     const uint8_t *bytes = data + 1;
     size_t len = size - 1;
     struct encoding all;
@@ -92,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_limit(tokenizer, bytes, len, all.n_ids, ids, all.n_ids);
     if (all.n_ids > 2) check_limit(tokenizer, bytes, len, all.n_ids - 1, ids, all.n_ids);
     check_border(tokenizer, bytes, len, knob % (len + 1));
+    check_batch(tokenizer, batches[which], bytes, len, knob % (len + 1));
     free(ids);
     return 0;
 }
