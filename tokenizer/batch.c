@@ -3,7 +3,7 @@
 // Many titles, quickly. Titles are copied into one text, a round, with a blank around each; while
 // they are copied their characters become what the normalizer makes of them. The text is split into
 // words, the words are walked through the trie side by side, and every token found leaves a mark at
-// the byte where it starts; the marks in order are the ids, [CLS] and [SEP] having theirs at the
+// its last byte; the marks in order are the ids, [CLS] and [SEP] having theirs at the
 // blanks. So nothing has to be kept in order but bytes.
 //
 // Copying takes what no normalizer touches as it is, and does not check whether that is well

@@ -34,14 +34,13 @@ struct word_list {
     uint32_t ends[ROUND_NBYTES + LANES_SLACK];    // behind the last byte
 };
 
-// The tokens found, in no order.
+// Tokens found, in no order.
 struct token_list {
-    size_t n;
-    uint32_t at[ROUND_NBYTES + LANES_SLACK];     // byte offset in the text
+    uint32_t ends[ROUND_NBYTES + LANES_SLACK];   // byte offset in the text, behind the last byte
     uint32_t slots[ROUND_NBYTES + LANES_SLACK];  // in the trie
 };
 
-// What starts at each byte of the text: a token's id + 1, or 0.
+// What ends with each byte of the text: a token's id + 1, or 0.
 typedef uint32_t mark;
 
 struct lanes {

@@ -133,12 +133,13 @@ static void split(const uint8_t *text, size_t n, struct word_list *words) {
 
 // ---- walk
 
-// Where each of sixteen walks stands.
+// Where each of sixteen walks stands. A lane without a word stands at the first byte of the text,
+// which is a blank and so starts no token.
 struct walks {
-    __m512i at, end;      // the next byte, the word's end
-    __m512i base;         // of the children of the node reached
-    __m512i token, word;  // where the token under way starts, and its word
-    __m512i last, slot;   // the longest token seen so far: its end, its slot, 0 for none
+    __m512i word, end;   // where the word starts and ends
+    __m512i at;          // the next byte
+    __m512i base;        // of the children of the node reached
+    __m512i last, slot;  // the longest token seen so far: its end, its slot, 0 for none
 };
 
 static void append(struct word_list *list, __mmask16 which, __m512i starts, __m512i ends) {
@@ -147,61 +148,59 @@ static void append(struct word_list *list, __mmask16 which, __m512i starts, __m5
     list->n += (size_t)__builtin_popcount(which);
 }
 
-// Moves words of more than `max_len` bytes to `left`: they become empty here, which takes a lane
-// one step.
+// Moves words of more than `max_len` bytes to `left`.
 static void set_aside(struct word_list *words, uint32_t max_len, struct word_list *left) {
     const __m512i max = _mm512_set1_epi32((int)max_len);
-    for (size_t i = 0; i < words->n; i += WIDTH) {
+    const size_t n_words = words->n;
+    words->n = 0;
+    for (size_t i = 0; i < n_words; i += WIDTH) {
         const __m512i starts = _mm512_loadu_si512(words->starts + i);
         const __m512i ends = _mm512_loadu_si512(words->ends + i);
-        const size_t n = words->n - i;
-        const __mmask16 inside = (__mmask16)(n < WIDTH ? (1 << n) - 1 : 0xFFFF);
+        const __mmask16 inside = (__mmask16)first_bits(n_words - i);
         const __mmask16 longer =
             _mm512_mask_cmpgt_epu32_mask(inside, _mm512_sub_epi32(ends, starts), max);
-        if (longer == 0) continue;
-        append(left, longer, starts, ends);
-        _mm512_mask_storeu_epi32(words->ends + i, longer, starts);
+        if (longer == 0 && words->n == i) {
+            words->n += n_words - i < WIDTH ? n_words - i : WIDTH;
+        } else {
+            append(left, longer, starts, ends);
+            append(words, inside & ~longer, starts, ends);
+        }
     }
 }
 
-static void walk(const struct trie *trie, const uint8_t *text, struct word_list *words,
-                 uint32_t max_len, mark *marks, struct token_list *tokens, struct word_list *left) {
+static bool all_idle(const struct walks *walks) {
+    __m512i ends = walks[0].end;
+    for (int g = 1; g < GROUPS; g++) ends = _mm512_or_si512(ends, walks[g].end);
+    return _mm512_test_epi32_mask(ends, ends) == 0;
+}
+
+// Walks all words; returns how many tokens were found, each of which is known by its end.
+static size_t find_tokens(const struct trie *trie, const uint8_t *text,
+                          const struct word_list *words, struct token_list *tokens,
+                          struct word_list *left) {
     const __m512i start_root = _mm512_set1_epi32((int)trie->root_base[TRIE_START]);
     const __m512i continue_root = _mm512_set1_epi32((int)trie->root_base[TRIE_CONTINUE]);
     const __m512i zero = _mm512_setzero_si512(), byte = _mm512_set1_epi32(255);
-    set_aside(words, max_len, left);
-    memset(words->starts + words->n, 0, LANES_SLACK * sizeof *words->starts);
-    memset(words->ends + words->n, 0, LANES_SLACK * sizeof *words->ends);
-    struct walks walks[GROUPS];
-    size_t next = 0;
     const trie_node *nodes = trie->nodes;
     const size_t n_words = words->n;
-    size_t n_tokens = 0;
-    for (int g = 0; g < GROUPS; g++, next += WIDTH) {
-        const __m512i starts = _mm512_loadu_si512(words->starts + next);
-        walks[g] = (struct walks){.at = starts,
-                                  .end = _mm512_loadu_si512(words->ends + next),
-                                  .base = start_root,
-                                  .token = starts,
-                                  .word = starts,
-                                  .last = starts,
-                                  .slot = zero};
-        if (next > words->n) next = words->n;
+    // Where the compiler knows that a gather fills all lanes, it lets it wait for whatever its
+    // register held before.
+    __mmask16 all = 0xFFFF;
+    __asm__("" : "+Yk"(all));
+    struct walks walks[GROUPS];
+    for (int g = 0; g < GROUPS; g++) {
+        walks[g] = (struct walks){zero, zero, zero, start_root, zero, zero};
     }
-    __m512i busy;
+    size_t next = 0, n_tokens = 0;
     do {
-        busy = zero;
 #pragma GCC unroll 4
         for (int g = 0; g < GROUPS; g++) {
             struct walks *w = &walks[g];
-            // A gather without a mask would wait for what its register held before.
-            const __mmask16 open = _mm512_cmplt_epu32_mask(w->at, w->end);
             const __m512i c =
-                _mm512_and_si512(_mm512_mask_i32gather_epi32(zero, open, w->at, text, 1), byte);
+                _mm512_and_si512(_mm512_mask_i32gather_epi32(zero, all, w->at, text, 1), byte);
             const __m512i slot = _mm512_xor_si512(w->base, c);
-            const __m512i node = _mm512_mask_i32gather_epi32(zero, open, slot, nodes, 4);
-            const __mmask16 fits =
-                _mm512_mask_cmpeq_epi32_mask(open, _mm512_and_si512(node, byte), c);
+            const __m512i node = _mm512_mask_i32gather_epi32(zero, all, slot, nodes, 4);
+            const __mmask16 fits = _mm512_cmpeq_epi32_mask(_mm512_and_si512(node, byte), c);
             const __mmask16 token =
                 _mm512_mask_test_epi32_mask(fits, node, _mm512_set1_epi32(TRIE_END_BIT));
             w->at = _mm512_mask_add_epi32(w->at, fits, w->at, _mm512_set1_epi32(1));
@@ -212,21 +211,21 @@ static void walk(const struct trie *trie, const uint8_t *text, struct word_list 
             const __mmask16 stuck = (__mmask16)(~fits | _mm512_cmpeq_epi32_mask(w->at, w->end) |
                                                 _mm512_testn_epi32_mask(w->base, w->base));
             const __mmask16 found = _mm512_mask_test_epi32_mask(stuck, w->slot, w->slot);
-            _mm512_storeu_si512(tokens->at + n_tokens,
-                                _mm512_maskz_compress_epi32(found, w->token));
+            _mm512_storeu_si512(tokens->ends + n_tokens,
+                                _mm512_maskz_compress_epi32(found, w->last));
             _mm512_storeu_si512(tokens->slots + n_tokens,
                                 _mm512_maskz_compress_epi32(found, w->slot));
             n_tokens += (size_t)__builtin_popcount(found);
             const __mmask16 none = stuck & ~found;
             if (__builtin_expect(none != 0, 0)) {
-                append(left, _mm512_mask_cmplt_epu32_mask(none, w->word, w->end), w->word, w->end);
+                append(left, _mm512_mask_cmplt_epu32_mask(none, w->last, w->end), w->word, w->end);
             }
             const __mmask16 over = none | _mm512_mask_cmpeq_epi32_mask(stuck, w->last, w->end);
             w->at = _mm512_mask_mov_epi32(w->at, stuck, w->last);
-            w->token = _mm512_mask_mov_epi32(w->token, stuck, w->last);
             w->base = _mm512_mask_mov_epi32(w->base, stuck, continue_root);
             w->slot = _mm512_mask_mov_epi32(w->slot, stuck, zero);
-            // The next words take the lanes that have become free.
+            // The next words take the lanes that have become free. (Loaded first: expanding from
+            // memory is slow.)
             __m512i starts = _mm512_loadu_si512(words->starts + next);
             __m512i ends = _mm512_loadu_si512(words->ends + next);
             __asm__("" : "+v"(starts), "+v"(ends));
@@ -234,15 +233,23 @@ static void walk(const struct trie *trie, const uint8_t *text, struct word_list 
             if (next > n_words) next = n_words;
             w->at = _mm512_mask_expand_epi32(w->at, over, starts);
             w->end = _mm512_mask_expand_epi32(w->end, over, ends);
-            w->token = _mm512_mask_mov_epi32(w->token, over, w->at);
             w->word = _mm512_mask_mov_epi32(w->word, over, w->at);
             w->last = _mm512_mask_mov_epi32(w->last, over, w->at);
             w->base = _mm512_mask_mov_epi32(w->base, over, start_root);
-            busy = _mm512_or_si512(busy, w->end);
         }
-    } while (next < words->n || _mm512_test_epi32_mask(busy, busy) != 0);
-    for (size_t i = 0; i < n_tokens; i++)
-        marks[tokens->at[i]] = (mark)trie->ids[tokens->slots[i]] + 1;
+    } while (next < n_words || !all_idle(walks));
+    return n_tokens;
+}
+
+static void walk(const struct trie *trie, const uint8_t *text, struct word_list *words,
+                 uint32_t max_len, mark *marks, struct token_list *tokens, struct word_list *left) {
+    set_aside(words, max_len, left);
+    memset(words->starts + words->n, 0, LANES_SLACK * sizeof *words->starts);
+    memset(words->ends + words->n, 0, LANES_SLACK * sizeof *words->ends);
+    const size_t n = find_tokens(trie, text, words, tokens, left);
+    for (size_t i = 0; i < n; i++) {
+        marks[tokens->ends[i] - 1] = (mark)trie->ids[tokens->slots[i]] + 1;
+    }
 }
 
 // ---- gather

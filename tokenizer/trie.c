@@ -148,7 +148,11 @@ static enum status add_block(struct builder *builder) {
     *block = (struct block){.n_free = BLOCK_SLOTS, .too_many = BLOCK_SLOTS + 1, .below = NO_BLOCK};
     memset(&block->free_slots, 0xFF, sizeof block->free_slots);
     memset(&block->free_bases, 0xFF, sizeof block->free_bases);
-    if (index == 0) clear_bit(&block->free_bases, 0);  // base 0 means no children
+    if (index == 0) {
+        clear_bit(&block->free_bases, 0);  // base 0 means no children
+        clear_bit(&block->free_slots, 0);  // slot 0 means no token
+        block->n_free--;
+    }
     if (builder->n_open == OPEN_MAX) close_fullest(builder);
     builder->open[builder->n_open++] = (uint32_t)index;
     return STATUS_OK;

@@ -21,7 +21,7 @@ enum {
 //
 // The child by byte b of a node with base B is the slot B ^ b, if that slot's byte is b. A base
 // belongs to one node only and is never 0, so a byte that fits proves the parent. Byte 0 leads to
-// no node: it marks a slot as free, and stands for the end of a word.
+// no node: it marks a slot as free. Slot 0 is never used.
 typedef uint32_t trie_node;
 
 enum { TRIE_END_BIT = 1 << 8, TRIE_BASE_SHIFT = 9, TRIE_SLOTS_MAX = 1 << 23 };

@@ -4,17 +4,20 @@
 // it writes the ids of all titles, back to back, as raw int32 instead.
 //
 //   bench_tokenizer --model DIR [--threads N] [--repeats N] [--phase cold|steady|warm]
-//                   [--other FILE] [--plain] FILE
+//                   [--other FILE] [--reuse] [--plain] FILE
 //   bench_tokenizer --model DIR --ids [--plain] FILE
 //
 // cold: the tokenizer is opened anew for each repeat; steady: the titles of --other went before;
 // warm: the very same titles went before. Timed are mapping the file (its pages are cached),
-// cutting it into lines, and ids in memory; opening the tokenizer is told apart. --plain takes the
-// one-title-at-a-time path, which everything is tested against.
+// cutting it into lines, and the ids of all titles in memory that was fresh before each repeat;
+// with --reuse the ids of a batch take the place of the last one's, as they do in wader's own
+// pipeline. Opening the tokenizer is told apart. --plain takes the one-title-at-a-time path, which
+// everything is tested against.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/support/must.h"
 #include "tokenizer/tokenizer.h"
@@ -24,7 +27,7 @@ enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
 struct options {
     const char *model, *other, *phase, *file;
     int threads, repeats;
-    bool ids, plain;
+    bool ids, reuse, plain;
 };
 
 struct share {
@@ -32,7 +35,7 @@ struct share {
     const struct tokenizer *tokenizer;
     struct tokenizer_batch *batch;
     struct span text;
-    int32_t *ids;  // [text.len + 2 * BATCH_TITLES + TOKENIZER_IDS_SLACK]
+    int32_t *ids;
     struct encoding *encodings;
     size_t n_titles, n_ids;
 };
@@ -58,6 +61,8 @@ static struct options read_options(int argc, char **argv) {
             options.other = need(argc, argv, &i);
         } else if (strcmp(argv[i], "--ids") == 0) {
             options.ids = true;
+        } else if (strcmp(argv[i], "--reuse") == 0) {
+            options.reuse = true;
         } else if (strcmp(argv[i], "--plain") == 0) {
             options.plain = true;
         } else {
@@ -98,7 +103,7 @@ static void *encode_share(void *argument) {
     struct share *share = argument;
     share->n_titles = share->n_ids = 0;
     for (struct span rest = share->text; rest.len > 0;) {
-        int32_t *ids = share->ids + (share->options->ids ? share->n_ids : 0);
+        int32_t *ids = share->ids + (share->options->reuse ? 0 : share->n_ids);
         if (share->options->plain) {
             share->n_ids += encode_plainly(share, &rest, ids);
             continue;
@@ -146,15 +151,26 @@ static size_t file_nbytes(const char *path) {
     return n;
 }
 
+// Memory that no program has touched, in large pages where the kernel gives them: ids of all titles
+// or, with --reuse, of the largest batch.
+static void fresh_ids(const struct options *options, size_t nbytes, struct share *shares) {
+    const size_t n_around = 2 * (options->reuse ? BATCH_TITLES : nbytes + 1);
+    const size_t page = (size_t)2 << 20;
+    const size_t size = (nbytes + n_around + TOKENIZER_IDS_SLACK) * sizeof(int32_t);
+    for (int i = 0; i < options->threads; i++) {
+        free(shares[i].ids);
+        shares[i].ids = aligned_alloc(page, (size + page - 1) / page * page);
+        if (shares[i].ids == NULL) exit(1);
+        madvise(shares[i].ids, (size + page - 1) / page * page, MADV_HUGEPAGE);
+    }
+}
+
 static void open_shares(const struct options *options, const struct tokenizer *tokenizer,
-                        size_t nbytes, struct share *shares) {
+                        struct share *shares) {
     struct error error;
-    // Ids of a batch are overwritten by the next one, as in a pipeline, unless they are wanted.
-    const size_t cap = nbytes + 2 * (options->ids ? nbytes + 1 : BATCH_TITLES);
     for (int i = 0; i < options->threads; i++) {
         shares[i] = (struct share){.options = options, .tokenizer = tokenizer};
         must(tokenizer_batch_create(tokenizer, 0, &shares[i].batch, &error), &error);
-        shares[i].ids = must_zeroed(cap + TOKENIZER_IDS_SLACK, sizeof(int32_t));
         shares[i].encodings = must_zeroed(BATCH_TITLES, sizeof(struct encoding));
     }
 }
@@ -188,10 +204,12 @@ int main(int argc, char **argv) {
             must(tokenizer_open(options.model, &tokenizer, &error), &error);
             const double opened = now_seconds() - begin;
             if (opened < load) load = opened;
-            open_shares(&options, tokenizer, cap, shares);
+            open_shares(&options, tokenizer, shares);
+            fresh_ids(&options, cap, shares);
         }
         if (!options.plain) path = tokenizer_batch_path(shares[0].batch);
         if (!cold) encode_file(options.other != NULL ? options.other : options.file, shares);
+        if (!options.reuse) fresh_ids(&options, cap, shares);
         seconds[i] = encode_file(options.file, shares);
     }
     for (int t = 0; t < options.threads; t++) {
@@ -202,9 +220,10 @@ int main(int argc, char **argv) {
     close_all(&options, tokenizer, shares);
     if (options.ids) return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
     printf(
-        "{\"path\":\"%s\",\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,\"bytes\":%zu,"
+        "{\"path\":\"%s\",\"kept\":%s,\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,\"bytes\":%zu,"
         "\"tokens\":%zu,\"load_ms\":%.2f,\"seconds\":[",
-        path, options.threads, options.phase, n_titles, nbytes, n_ids, load * 1e3);
+        path, options.reuse ? "false" : "true", options.threads, options.phase, n_titles, nbytes,
+        n_ids, load * 1e3);
     for (int i = 0; i < options.repeats; i++) printf("%s%.6f", i > 0 ? "," : "", seconds[i]);
     printf("]}\n");
     return 0;

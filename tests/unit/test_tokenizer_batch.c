@@ -184,9 +184,39 @@ static void compare(const struct tokenizer *tokenizer, struct tokenizer_batch *b
     free(ids);
 }
 
+// Every token of the vocabulary as a title of its own.
+static void test_every_token(const struct tokenizer *tokenizer, const char *vocab, size_t len) {
+    struct tokenizer_batch *batch;
+    struct error error;
+    must(tokenizer_batch_create(tokenizer, 0, &batch, &error), &error);
+    int32_t *ids = must_zeroed(3 * len + TOKENIZER_IDS_SLACK, sizeof *ids), *at = ids;
+    struct encoding *got = must_zeroed(len, sizeof *got);
+    tokenizer_batch_start(batch, ids, got);
+    for (const char *line = vocab; line < vocab + len; line = strchr(line, '\n') + 1) {
+        tokenizer_batch_add(batch, (struct span){line, strcspn(line, "\n")});
+    }
+    tokenizer_batch_finish(batch);
+    size_t i = 0;
+    for (const char *line = vocab; line < vocab + len; line = strchr(line, '\n') + 1, i++) {
+        int32_t want[100];
+        const struct span title = {line, strcspn(line, "\n")};
+        const struct encoding right = tokenizer_encode(tokenizer, title, 0, want);
+        if (got[i].n_ids != right.n_ids ||
+            memcmp(at, want, (size_t)right.n_ids * sizeof *at) != 0) {
+            show_difference(title.ptr, title.len, 0);
+        }
+        at += got[i].n_ids;
+    }
+    CHECK(i > 1000);
+    free(ids);
+    free(got);
+    tokenizer_batch_destroy(batch);
+}
+
 static void test_settings(const char *vocab, size_t len, const char *config) {
     static const int32_t max_lengths[] = {0, 2, 3, 16, 512};
     struct tokenizer *tokenizer = make(vocab, len, config);
+    CHECK_INT(tokenizer->trie.nodes[0], 0);  // no token's slot is 0: to the lanes 0 is none
     for (size_t i = 0; i < ARRAY_LEN(max_lengths); i++) {
         struct tokenizer_batch *batch;
         struct error error;
@@ -196,6 +226,7 @@ static void test_settings(const char *vocab, size_t len, const char *config) {
         }
         tokenizer_batch_destroy(batch);
     }
+    test_every_token(tokenizer, vocab, len);
     tokenizer_close(tokenizer);
 }
 
