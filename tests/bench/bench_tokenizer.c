@@ -6,13 +6,15 @@
 //   bench_tokenizer --model DIR [--threads N] [--repeats N] [--phase cold|steady|warm]
 //                   [--other FILE] [--reuse] [--plain] FILE
 //   bench_tokenizer --model DIR --ids [--plain] FILE
+//   bench_tokenizer --model DIR --hostile
 //
 // cold: the tokenizer is opened anew for each repeat; steady: the titles of --other went before;
 // warm: the very same titles went before. Timed are mapping the file (its pages are cached),
 // cutting it into lines, and the ids of all titles in memory that was fresh before each repeat;
 // with --reuse the ids of a batch take the place of the last one's, as they do in wader's own
 // pipeline. Opening the tokenizer is told apart. --plain takes the one-title-at-a-time path, which
-// everything is tested against.
+// everything is tested against. --hostile times titles that are nothing but one unkind thing, of
+// one and of four MiB: as many ns a byte show that the time is linear.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +29,7 @@ enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
 struct options {
     const char *model, *other, *phase, *file;
     int threads, repeats;
-    bool ids, reuse, plain;
+    bool ids, reuse, plain, hostile;
 };
 
 struct share {
@@ -63,6 +65,9 @@ static struct options read_options(int argc, char **argv) {
             options.ids = true;
         } else if (strcmp(argv[i], "--reuse") == 0) {
             options.reuse = true;
+        } else if (strcmp(argv[i], "--hostile") == 0) {
+            options.hostile = true;
+            options.file = "";
         } else if (strcmp(argv[i], "--plain") == 0) {
             options.plain = true;
         } else {
@@ -185,8 +190,54 @@ static void close_all(const struct options *options, struct tokenizer *tokenizer
     tokenizer_close(tokenizer);
 }
 
+static int run_hostile(const struct options *options) {
+    static const struct {
+        const char *what, *unit;
+    } kinds[] = {{"words", "the "},
+                 {"one word", "x"},
+                 {"Han", "\xE4\xBB\x8A"},
+                 {"Hangul", "\xED\x95\x9C"},
+                 {"combining marks", "\xCC\x81"},
+                 {"marks in the wrong order", "\xE3\x80\xAE\xE3\x80\xAF"},
+                 {"deleted characters", "\xC2\xAD"},
+                 {"ill-formed bytes", "\xFF"},
+                 {"halves of characters", "\xF0\x9F"},
+                 {"beginnings of added tokens", "[SE"}};
+    enum { SMALL = 1 << 20, LARGE = 4 << 20 };
+    struct error error;
+    struct tokenizer *tokenizer;
+    struct tokenizer_batch *batch;
+    must(tokenizer_open(options->model, &tokenizer, &error), &error);
+    must(tokenizer_batch_create(tokenizer, 0, &batch, &error), &error);
+    char *title = must_zeroed(LARGE, 1);
+    int32_t *ids = must_zeroed(LARGE + 2 + TOKENIZER_IDS_SLACK, sizeof *ids);
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        const size_t len = strlen(kinds[k].unit);
+        for (size_t i = 0; i < LARGE; i++) title[i] = kinds[k].unit[i % len];
+        double seconds[2] = {1e9, 1e9};
+        for (int repeat = 0; repeat < 2 * 5; repeat++) {
+            const size_t size = repeat % 2 == 0 ? SMALL : LARGE;
+            struct encoding encoding;
+            const double begin = now_seconds();
+            tokenizer_batch_start(batch, ids, &encoding);
+            tokenizer_batch_add(batch, (struct span){title, size});
+            tokenizer_batch_finish(batch);
+            const double took = now_seconds() - begin;
+            if (took < seconds[repeat % 2]) seconds[repeat % 2] = took;
+        }
+        printf("%-28s %6.2f ns a byte of 1 MiB, %6.2f of 4 MiB\n", kinds[k].what,
+               seconds[0] / SMALL * 1e9, seconds[1] / LARGE * 1e9);
+    }
+    free(ids);
+    free(title);
+    tokenizer_batch_destroy(batch);
+    tokenizer_close(tokenizer);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const struct options options = read_options(argc, argv);
+    if (options.hostile) return run_hostile(&options);
     struct share shares[THREADS_MAX];
     struct error error;
     double seconds[REPEATS_MAX], load = 1e9;
