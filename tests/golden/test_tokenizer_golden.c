@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Ids against files that Hugging Face tokenizers made.
-//   test_tokenizer_golden SOURCE_DIR toy      tests/golden/tokenizer_toy: 1,500 strings, with its
-//                                             vocabulary; see make_tokenizer_golden.py
-//   test_tokenizer_golden SOURCE_DIR mcased   tests/golden/tokenizer_mcased.jsonl.gz: 12,429
-//                                             strings (unit tests of several tokenizers, Unicode's
-//                                             test files, titles in 157 locales, mangled bytes),
-//                                             made with Hugging Face tokenizers 0.23.2. Its
-//                                             vocabulary, bert-base-multilingual-cased, is not in
-//                                             the repository: SKIP where ../shared/vocabs lacks it
+//   test_tokenizer_golden SOURCE_DIR WHICH
+// where WHICH is
+//   toy, toy_uncased             tests/golden/tokenizer_toy and tokenizer_toy_uncased: 1,500
+//   strings
+//                                each, with their vocabularies; see make_tokenizer_golden.py
+//   mcased, muncased, euncased   tests/golden/tokenizer_WHICH.jsonl.gz: 12,429 strings (unit tests
+//                                of several tokenizers, Unicode's test files, titles in 157
+//                                locales, mangled bytes), made with Hugging Face tokenizers 0.23.2.
+//                                Their vocabularies, bert-base-multilingual-cased,
+//                                bert-base-multilingual-uncased and bert-base-uncased, are not in
+//                                the repository: SKIP where ../shared/vocabs lacks them
 // A line: "hex", the bytes; "ids", what they give; "ids_512" and "ids_16", where truncation to so
-// many changes anything.
+// many changes anything (the uncased real ones do without).
 #include <unistd.h>
 #include <zlib.h>
 
@@ -19,6 +22,21 @@
 #include "tokenizer/tokenizer.h"
 
 enum { TEXT_CAP = 64 << 20, IDS_CAP = 1 << 20 };
+
+struct source {
+    const char *which;
+    const char *vocab;  // below ../shared/vocabs; NULL: the model is below tests/golden
+    long n_strings;
+    bool has_limits;
+};
+
+static const struct source sources[] = {
+    {"toy", NULL, 1500, true},
+    {"toy_uncased", NULL, 1500, true},
+    {"mcased", "bert-base-multilingual-cased", 12429, true},
+    {"muncased", "bert-base-multilingual-uncased", 12429, false},
+    {"euncased", "bert-base-uncased", 12429, false},
+};
 
 static struct span read_gzip(const char *path) {
     char *text = malloc(TEXT_CAP);
@@ -50,7 +68,7 @@ static void check_ids(const struct tokenizer *tokenizer, struct span title, int3
                (int)(want.raw.len < 200 ? want.raw.len : 200), want.raw.ptr);
 }
 
-static void check_line(const struct tokenizer *tokenizer, struct json_value line) {
+static void check_line(const struct tokenizer *tokenizer, struct json_value line, bool has_limits) {
     static const struct {
         const char *key;
         int32_t max_length;
@@ -70,14 +88,14 @@ static void check_line(const struct tokenizer *tokenizer, struct json_value line
     }
     struct span title = {bytes, len};
     check_ids(tokenizer, title, 0, ids, false);
-    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(limits) && has_limits; i++) {
         bool changed = json_member(line, limits[i].key, &cut);
         check_ids(tokenizer, title, limits[i].max_length, changed ? cut : ids, changed);
     }
     free(bytes);
 }
 
-static long check_file(const struct tokenizer *tokenizer, struct span text) {
+static long check_file(const struct tokenizer *tokenizer, struct span text, bool has_limits) {
     long n_lines = 0;
     while (text.len > 0) {
         const char *newline = memchr(text.ptr, '\n', text.len);
@@ -87,7 +105,7 @@ static long check_file(const struct tokenizer *tokenizer, struct span text) {
         if (!json_parse((struct span){text.ptr, len}, &line, &fault)) {
             CHECK_FAIL("not JSON: %s", fault.what);
         } else if (!json_member(line, "made_with", &made_with)) {
-            check_line(tokenizer, line);
+            check_line(tokenizer, line, has_limits);
             n_lines++;
         }
         size_t taken = len + (newline != NULL ? 1 : 0);
@@ -97,24 +115,37 @@ static long check_file(const struct tokenizer *tokenizer, struct span text) {
     return n_lines;
 }
 
+// Where the model and its golden file are. False: the vocabulary is not on this machine.
+static bool find_files(const struct source *source, const char *root, char *model, char *golden) {
+    if (source->vocab == NULL) {
+        snprintf(model, PATH_NBYTES_MAX, "%s/tests/golden/tokenizer_%s", root, source->which);
+        snprintf(golden, PATH_NBYTES_MAX, "%s/tests/golden/tokenizer_%s/golden.jsonl.gz", root,
+                 source->which);
+        return true;
+    }
+    const char *shared = getenv("WADER_SHARED");
+    snprintf(model, PATH_NBYTES_MAX, "%s%s/vocabs/%s", shared != NULL ? shared : root,
+             shared != NULL ? "" : "/../shared", source->vocab);
+    snprintf(golden, PATH_NBYTES_MAX, "%s/tests/golden/tokenizer_%s.jsonl.gz", root, source->which);
+    return access(model, F_OK) == 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: test_tokenizer_golden SOURCE_DIR toy|mcased\n");
+    const struct source *source = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(sources) && argc == 3; i++) {
+        if (strcmp(argv[2], sources[i].which) == 0) source = &sources[i];
+    }
+    if (source == NULL) {
+        fprintf(stderr,
+                "usage: test_tokenizer_golden SOURCE_DIR "
+                "toy|toy_uncased|mcased|muncased|euncased\n");
         return 2;
     }
-    bool toy = strcmp(argv[2], "toy") == 0;
     char model[PATH_NBYTES_MAX], golden[PATH_NBYTES_MAX];
-    if (toy) {
-        snprintf(model, sizeof model, "%s/tests/golden/tokenizer_toy", argv[1]);
-        snprintf(golden, sizeof golden, "%s/tests/golden/tokenizer_toy/golden.jsonl.gz", argv[1]);
-    } else {
-        const char *shared = getenv("WADER_SHARED");
-        snprintf(model, sizeof model, "%s%s/vocabs/bert-base-multilingual-cased",
-                 shared != NULL ? shared : argv[1], shared != NULL ? "" : "/../shared");
-        snprintf(golden, sizeof golden, "%s/tests/golden/tokenizer_mcased.jsonl.gz", argv[1]);
-        if (access(model, F_OK) != 0) {
-            return check_skip("no ../shared/vocabs/bert-base-multilingual-cased");
-        }
+    if (!find_files(source, argv[1], model, golden)) {
+        char why[128];
+        snprintf(why, sizeof why, "no ../shared/vocabs/%s", source->vocab);
+        return check_skip(why);
     }
     struct tokenizer *tokenizer;
     struct error error;
@@ -123,7 +154,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     struct span text = read_gzip(golden);
-    CHECK_INT(check_file(tokenizer, text), toy ? 1500 : 12429);
+    CHECK_INT(check_file(tokenizer, text, source->has_limits), source->n_strings);
     free((char *)(uintptr_t)text.ptr);
     tokenizer_close(tokenizer);
     return check_result();
