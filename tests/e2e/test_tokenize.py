@@ -80,7 +80,8 @@ def test_long_lines(t):
                           ("beginnings of added tokens", b"[SEP" * (most // 4), None)):
         result = tokenize(t, "--max-length", "0", stdin=line + b"\n" + b"gold\n")
         ids = ids_of(result) if result.code == e2e.OK else [[], []]
-        t.check("a line of 1 MiB: %s" % what, len(ids) == 2 and n in (len(ids[0]) - 2, None), result)
+        t.check("a line of 1 MiB: %s" % what,
+                len(ids) == 2 and n in (len(ids[0]) - 2, None), result)
     half = tokenize(t, "--hex", "--max-length", "0", stdin=(b"the " * (most // 8)).hex().encode())
     t.check("hex: a line of 1 MiB", [len(x) for x in ids_of(half)] == [most // 8 + 2], half)
     result = tokenize(t, stdin=b"gold\n" + b"x" * (most + 1) + b"\n")
