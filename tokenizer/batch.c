@@ -10,13 +10,14 @@
 // formed. What is not well formed is in no token: its word cannot be cut, and such words are
 // encoded once more, plainly (wordpiece.c). So are words that may have too many characters. Titles
 // that are long, hold an added token, or have combining marks whose order matters, are encoded
-// plainly as a whole.
+// plainly as a whole, and all titles are where added tokens are looked for in normalized text.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tokenizer/decode.h"
 #include "tokenizer/lanes.h"
+#include "tokenizer/normalize.h"
 #include "tokenizer/wordpiece.h"
 
 enum {
@@ -29,6 +30,8 @@ struct tokenizer_batch {
     const struct tokenizer *tokenizer;
     const struct lanes *lanes;  // NULL: all titles are encoded plainly
     int32_t max_length;
+    size_t max_title_nbytes;
+    uint8_t *scratch;  // [normalize_nbytes(max_title_nbytes)], or NULL where nothing needs it
     struct copy_rules rules;
 
     int32_t *ids;  // of the whole batch
@@ -40,7 +43,7 @@ struct tokenizer_batch {
     size_t n_round;  // its titles
     size_t n_bytes;  // its text
     uint32_t title_ends[ROUND_TITLES], n_before[ROUND_TITLES];
-    uint8_t text[ROUND_NBYTES + LANES_SLACK];
+    uint8_t text[TEXT_NBYTES];
     mark marks[ROUND_NBYTES + LANES_SLACK];
     struct word_list words, left;
     struct token_list tokens;
@@ -76,22 +79,38 @@ static void make_rules(struct tokenizer_batch *batch) {
 }
 
 enum status tokenizer_batch_create(const struct tokenizer *tokenizer, int32_t max_length,
-                                   struct tokenizer_batch **out, struct error *error) {
+                                   size_t max_title_nbytes, struct tokenizer_batch **out,
+                                   struct error *error) {
     assert(max_length == 0 || max_length >= 2);
     *out = NULL;
     void *memory;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a tokenizer's scratch", error);
     if (status != STATUS_OK) return status;
-    *out = memory;
-    (*out)->tokenizer = tokenizer;
-    (*out)->max_length = max_length;
-    // Without clean_text a word may have NULs in it, which stand for the end of one in the lanes.
-    if (tokenizer->normalizer.clean_text) (*out)->lanes = lanes_choose();
-    make_rules(*out);
+    struct tokenizer_batch *batch = memory;
+    batch->tokenizer = tokenizer;
+    batch->max_length = max_length;
+    batch->max_title_nbytes = max_title_nbytes;
+    if (tokenizer->normalizes_first) {
+        status = alloc_array(&memory, normalize_nbytes(max_title_nbytes), 1, "a title", error);
+        if (status != STATUS_OK) {
+            tokenizer_batch_destroy(batch);
+            return status;
+        }
+        batch->scratch = memory;
+    } else if (tokenizer->normalizer.clean_text) {
+        // Without clean_text a word may have NULs in it, and to the lanes free slots look like
+        // those.
+        batch->lanes = lanes_choose();
+    }
+    batch->text[IDLE_AT] = 0xFF;
+    make_rules(batch);
+    *out = batch;
     return STATUS_OK;
 }
 
 void tokenizer_batch_destroy(struct tokenizer_batch *batch) {
+    if (batch == NULL) return;
+    free(batch->scratch);
     free(batch);
 }
 
@@ -225,13 +244,14 @@ void tokenizer_batch_start(struct tokenizer_batch *batch, int32_t *ids,
 
 static void add_plainly(struct tokenizer_batch *batch, struct span title) {
     run_round(batch);
-    struct encoding encoding =
-        tokenizer_encode(batch->tokenizer, title, batch->max_length, batch->ids + batch->n_ids);
+    struct encoding encoding = wordpiece_encode_title(batch->tokenizer, title, batch->max_length,
+                                                      batch->ids + batch->n_ids, batch->scratch);
     batch->encodings[batch->n_titles++] = encoding;
     batch->n_ids += (size_t)encoding.n_ids;
 }
 
 void tokenizer_batch_add(struct tokenizer_batch *batch, struct span title) {
+    assert(title.len <= batch->max_title_nbytes);
     const struct tokenizer *tokenizer = batch->tokenizer;
     const uint8_t *from = (const uint8_t *)title.ptr, *end = from + title.len, *where;
     struct trie_match match;

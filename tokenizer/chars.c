@@ -242,3 +242,17 @@ uint8_t char_combining_class(int32_t code) {
     const bool found = low < ARRAY_LEN(mark_ranges) && code >= mark_ranges[low].first;
     return found ? mark_ranges[low].combining_class : 0;
 }
+
+bool char_is_cjk(int32_t code) {
+    size_t low = 0, high = ARRAY_LEN(class_ranges);
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (code > class_ranges[middle].last) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < ARRAY_LEN(class_ranges) && code >= class_ranges[low].first &&
+           class_ranges[low].char_class == CLASS_CJK;
+}

@@ -74,4 +74,7 @@ static inline char_entry char_map_at(const struct char_map *map, int32_t code) {
 // As in Unicode 9.0, and only for marks that survive the stripping of accents.
 uint8_t char_combining_class(int32_t code);
 
+// Whether handle_chinese_chars puts spaces around a character.
+bool char_is_cjk(int32_t code);
+
 #endif

@@ -11,7 +11,10 @@
 
 enum {
     ROUND_NBYTES = 16 * 1024,  // text of a round
-    LANES_SLACK = 64           // bytes or elements that a loop may touch beyond what it is given
+    LANES_SLACK = 64,          // bytes or elements that a loop may touch beyond what it is given
+    // Lanes without a word stand here, at a byte that must be 0xFF, with which no token starts.
+    IDLE_AT = ROUND_NBYTES + LANES_SLACK,
+    TEXT_NBYTES = IDLE_AT + 4,
 };
 
 // What copying takes as it is. It does not check that bytes are well formed.
@@ -53,6 +56,7 @@ struct lanes {
     void (*split)(const uint8_t *text, size_t n, struct word_list *words);
 
     // Cuts every word of at most `max_len` bytes into the longest tokens. `marks` gets their ids.
+    // `text` has TEXT_NBYTES bytes.
     // `left`, empty before, gets the words that are longer or cannot be cut: of their marks nothing
     // is said. Changes `words`; `tokens` is scratch.
     void (*walk)(const struct trie *trie, const uint8_t *text, struct word_list *words,

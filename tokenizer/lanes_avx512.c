@@ -133,8 +133,7 @@ static void split(const uint8_t *text, size_t n, struct word_list *words) {
 
 // ---- walk
 
-// Where each of sixteen walks stands. A lane without a word stands at the first byte of the text,
-// which is a blank and so starts no token.
+// Where each of sixteen walks stands.
 struct walks {
     __m512i word, end;   // where the word starts and ends
     __m512i at;          // the next byte
@@ -169,9 +168,10 @@ static void set_aside(struct word_list *words, uint32_t max_len, struct word_lis
 }
 
 static bool all_idle(const struct walks *walks) {
-    __m512i ends = walks[0].end;
-    for (int g = 1; g < GROUPS; g++) ends = _mm512_or_si512(ends, walks[g].end);
-    return _mm512_test_epi32_mask(ends, ends) == 0;
+    const __m512i idle = _mm512_set1_epi32(IDLE_AT);
+    __mmask16 busy = 0;
+    for (int g = 0; g < GROUPS; g++) busy |= _mm512_cmpneq_epi32_mask(walks[g].end, idle);
+    return busy == 0;
 }
 
 // Walks all words; returns how many tokens were found, each of which is known by its end.
@@ -181,6 +181,7 @@ static size_t find_tokens(const struct trie *trie, const uint8_t *text,
     const __m512i start_root = _mm512_set1_epi32((int)trie->root_base[TRIE_START]);
     const __m512i continue_root = _mm512_set1_epi32((int)trie->root_base[TRIE_CONTINUE]);
     const __m512i zero = _mm512_setzero_si512(), byte = _mm512_set1_epi32(255);
+    const __m512i idle = _mm512_set1_epi32(IDLE_AT);
     const trie_node *nodes = trie->nodes;
     const size_t n_words = words->n;
     // Where the compiler knows that a gather fills all lanes, it lets it wait for whatever its
@@ -189,7 +190,7 @@ static size_t find_tokens(const struct trie *trie, const uint8_t *text,
     __asm__("" : "+Yk"(all));
     struct walks walks[GROUPS];
     for (int g = 0; g < GROUPS; g++) {
-        walks[g] = (struct walks){zero, zero, zero, start_root, zero, zero};
+        walks[g] = (struct walks){idle, idle, idle, start_root, idle, zero};
     }
     size_t next = 0, n_tokens = 0;
     do {
@@ -244,8 +245,9 @@ static size_t find_tokens(const struct trie *trie, const uint8_t *text,
 static void walk(const struct trie *trie, const uint8_t *text, struct word_list *words,
                  uint32_t max_len, mark *marks, struct token_list *tokens, struct word_list *left) {
     set_aside(words, max_len, left);
-    memset(words->starts + words->n, 0, LANES_SLACK * sizeof *words->starts);
-    memset(words->ends + words->n, 0, LANES_SLACK * sizeof *words->ends);
+    const __m512i idle = _mm512_set1_epi32(IDLE_AT);
+    _mm512_storeu_si512(words->starts + words->n, idle);
+    _mm512_storeu_si512(words->ends + words->n, idle);
     const size_t n = find_tokens(trie, text, words, tokens, left);
     for (size_t i = 0; i < n; i++) {
         marks[tokens->ends[i] - 1] = (mark)trie->ids[tokens->slots[i]] + 1;

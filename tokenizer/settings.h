@@ -17,16 +17,18 @@ enum {
     WORD_CHARS_MAX = 1000  // the largest max_input_chars_per_word; BERT has 100
 };
 
-// A token that is looked for in the raw title, before anything else.
+// What the files say of a switch.
+enum says { SAYS_NOTHING, SAYS_FALSE, SAYS_TRUE };
+
+// A token that is looked for before anything else.
 struct added_token {
     char text[ADDED_TEXT_MAX + 1];
     size_t len;
-    int32_t id;        // -1: the file names the token, not its id
-    const char *file;  // which file says so
+    int32_t id;            // -1: the file names the token, not its id
+    const char *file;      // which file says so
+    enum says normalized;  // looked for in the normalized title; SAYS_NOTHING: as another file says
+    bool strips;           // takes the white space beside it
 };
-
-// What the files say of a switch of the normalizer.
-enum says { SAYS_NOTHING, SAYS_FALSE, SAYS_TRUE };
 
 struct settings {
     struct added_token special[SPECIALS];  // "[UNK]"... unless a file names another

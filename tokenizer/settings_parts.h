@@ -38,7 +38,7 @@ enum status settings_read_switch(enum says *says, const struct wanted *wanted, b
 enum status settings_read_text(struct added_token *token, struct json_value string,
                                const char *name, const char *what, struct error *error);
 
-// A token as a string or as an object with "content", whose flags must leave it a plain byte match.
+// A token as a string or as an object with "content" and flags.
 enum status settings_read_token(struct added_token *token, struct json_value value,
                                 const char *name, const char *what, struct error *error);
 enum status settings_read_id(int32_t *id, struct json_value value, const char *name,

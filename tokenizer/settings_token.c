@@ -130,21 +130,26 @@ enum status settings_read_token(struct added_token *token, struct json_value val
         return settings_refuse(name, what, value, "a string, or an object with \"content\"", error);
     }
     enum status status = settings_read_text(token, wanted[0].value, name, what, error);
-    static const char plain[] =
-        "added tokens with lstrip, rstrip, single_word and normalized all false";
-    for (size_t i = 1; i < 4 && status == STATUS_OK; i++) {
-        status = settings_check_bool(&wanted[i], false, name, what, plain, error);
+    enum says says[ARRAY_LEN(wanted)];
+    for (size_t i = 1; i < ARRAY_LEN(wanted) && status == STATUS_OK; i++) {
+        status = settings_read_switch(&says[i], &wanted[i], true, name, wanted[i].key, error);
     }
     if (status != STATUS_OK) return status;
-    // Where it is not said, a token is normalized unless it is special.
-    bool normalized = true, special = false;
-    if (!settings_absent(&wanted[5])) json_bool(wanted[5].value, &special);
-    if (settings_absent(&wanted[4])) {
-        normalized = !special;
-    } else {
-        json_bool(wanted[4].value, &normalized);
+    if (says[3] == SAYS_TRUE) {
+        return settings_refuse(name, what, value,
+                               "added tokens with single_word false (what a word is would be up to "
+                               "the Unicode version of a regular expression library)",
+                               error);
     }
-    return normalized ? settings_refuse(name, what, value, plain, error) : STATUS_OK;
+    token->strips = says[1] == SAYS_TRUE || says[2] == SAYS_TRUE;
+    token->normalized = says[4];
+    if (says[4] != SAYS_NOTHING) return STATUS_OK;
+    // A special one is not, then; of others, programs think differently.
+    token->normalized = SAYS_FALSE;
+    return says[5] == SAYS_TRUE
+               ? STATUS_OK
+               : settings_refuse(name, what, value,
+                                 "added tokens that say whether they are normalized", error);
 }
 
 enum status settings_add(struct settings *settings, struct added_token token, struct error *error) {
@@ -170,7 +175,16 @@ enum status settings_set_special(struct settings *settings, enum special special
                          settings_special_keys[special], now->text, now->file, token.text,
                          token.file);
     }
-    if (now->id < 0 || !settings->stated[special]) *now = token;
+    if (now->id >= 0) {
+        token.id = now->id;
+        token.file = now->file;
+    }
+    // A name alone does not undo the flags that came with another one.
+    if (token.normalized == SAYS_NOTHING) {
+        token.normalized = now->normalized;
+        token.strips = now->strips;
+    }
+    *now = token;
     settings->stated[special] = true;
     return STATUS_OK;
 }

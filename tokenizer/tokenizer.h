@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // BERT's WordPiece tokenizer, token for token what Hugging Face's BertTokenizerFast gives
-// (tokenizers 0.10.3 to 0.23.3): clean, split off CJK characters and punctuation, greedy longest
-// match, [CLS] and [SEP] around.
+// (tokenizers 0.10.3 to 0.23.3; 0.14 to 0.23.3 where tokens were added to BERT's own): clean, split
+// off CJK characters and punctuation, greedy longest match, [CLS] and [SEP] around.
 #ifndef WADER_TOKENIZER_TOKENIZER_H
 #define WADER_TOKENIZER_TOKENIZER_H
 
@@ -40,7 +40,8 @@ struct encoding {
 // an ordinary character), to [CLS] ids... [SEP]. At most `max_length` ids are written, the last one
 // [SEP]; 0 means no limit. `ids` must hold max_length ids, or title.len + 2 where that is less or
 // max_length is 0. `max_length` is 0 or at least 2. Nothing is allocated; time is linear in the
-// bytes looked at.
+// bytes looked at. Not for tokenizers that look for added tokens in normalized text: only batches
+// have the room to normalize a title.
 struct encoding tokenizer_encode(const struct tokenizer *tokenizer, struct span title,
                                  int32_t max_length, int32_t *ids);
 
@@ -49,9 +50,12 @@ struct tokenizer_batch;
 
 enum { TOKENIZER_IDS_SLACK = 64 };  // ids that may be written beyond those of a batch
 
-// The tokenizer must outlive it. `max_length` as above. STATUS_IO where memory is lacking.
+// The tokenizer must outlive it. `max_length` as above. No title may be longer than
+// `max_title_nbytes`: a tokenizer that looks for added tokens in normalized text needs four times
+// that, others nothing. STATUS_IO where memory is lacking.
 enum status tokenizer_batch_create(const struct tokenizer *tokenizer, int32_t max_length,
-                                   struct tokenizer_batch **out, struct error *error);
+                                   size_t max_title_nbytes, struct tokenizer_batch **out,
+                                   struct error *error);
 void tokenizer_batch_destroy(struct tokenizer_batch *batch);  // NULL is fine
 
 // Starts a batch: the ids of its titles will lie back to back in `ids`, which must hold for each

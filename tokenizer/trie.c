@@ -273,7 +273,6 @@ static size_t keep_usable(const struct trie_key *keys, size_t n, struct trie_key
     *n_nodes = 0;
     for (size_t i = 0; i < n; i++) {
         if (keys[i].len > TRIE_TOKEN_BYTES_MAX) continue;
-        if (memchr(keys[i].bytes, 0, keys[i].len) != NULL) continue;
         kept[n_kept] = keys[i];
         *n_nodes += keys[i].len;
         if (n_kept > 0) *n_nodes -= common_prefix(&kept[n_kept - 1], &kept[n_kept]);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The vocabulary as a trie over bytes, for greedy longest match. It has three roots: what may start
+// The vocabulary as a trie over bytes, for greedy longest match. It has four roots: what may start
 // a word, what may continue one (written "##..." in a vocabulary, stored without that), and the
-// added tokens that are looked for in the raw title. A double array (Aoe 1989, in the XOR form of
-// Yata's darts-clone): one load and one comparison per byte.
+// added tokens that are looked for in the raw title or in the normalized one. A double array (Aoe
+// 1989, in the XOR form of Yata's darts-clone): one load and one comparison per byte.
 #ifndef WADER_TOKENIZER_TRIE_H
 #define WADER_TOKENIZER_TRIE_H
 
 #include "host/base/base.h"
 
-enum trie_root { TRIE_START, TRIE_CONTINUE, TRIE_ADDED, TRIE_ROOTS };
+enum trie_root { TRIE_START, TRIE_CONTINUE, TRIE_ADDED, TRIE_ADDED_NORMAL, TRIE_ROOTS };
 
 enum {
     TRIE_NO_ID = 0xFFFFFF,       // ids are below this
@@ -20,8 +20,8 @@ enum {
 // (0 to 7), whether a token ends at it (8), the base of its children (9 to 31).
 //
 // The child by byte b of a node with base B is the slot B ^ b, if that slot's byte is b. A base
-// belongs to one node only and is never 0, so a byte that fits proves the parent. Byte 0 leads to
-// no node: it marks a slot as free. Slot 0 is never used.
+// belongs to one node only and is never 0, so a byte that fits proves the parent. A free slot is 0,
+// and no node is. Slot 0 is never used.
 typedef uint32_t trie_node;
 
 enum { TRIE_END_BIT = 1 << 8, TRIE_BASE_SHIFT = 9, TRIE_SLOTS_MAX = 1 << 23 };
@@ -53,7 +53,7 @@ const struct trie_key *trie_find(const struct trie_key *keys, size_t n, enum tri
                                  struct span token);
 
 // Builds from keys sorted and without duplicates; none of them is empty. Keys longer than
-// TRIE_TOKEN_BYTES_MAX or with a NUL in them cannot match and are left out. `name` is the file to
+// TRIE_TOKEN_BYTES_MAX cannot match and are left out. `name` is the file to
 // blame in an error: STATUS_MODEL where the keys would fill too sparse an array, which takes
 // malice.
 enum status trie_build(struct trie *trie, const struct trie_key *keys, size_t n, const char *name,
@@ -70,10 +70,10 @@ static inline struct trie_match trie_longest(const struct trie *trie, enum trie_
                                              const uint8_t *at, const uint8_t *end) {
     struct trie_match match = {0};
     uint32_t base = trie->root_base[root], last = 0;
-    for (const uint8_t *next = at; next < end && *next != 0; next++) {
+    for (const uint8_t *next = at; next < end; next++) {
         uint32_t slot = base ^ *next;
         trie_node node = trie->nodes[slot];
-        if ((uint8_t)node != *next) break;
+        if ((uint8_t)node != *next || node == 0) break;
         if ((node & TRIE_END_BIT) != 0) {
             match.len = (size_t)(next - at) + 1;
             last = slot;

@@ -5,7 +5,8 @@
 // (tokenizer/added_vocabulary.rs, normalizers/bert.rs, pre_tokenizers/bert.rs,
 // models/wordpiece/mod.rs): added tokens are found in the raw bytes; what lies between them is
 // normalized, split into words, and each word cut greedily into the longest tokens. A word is a
-// slice of the title unless normalizing changes it.
+// slice of the title unless normalizing changes it. Where some added tokens are to be found in
+// normalized text, all of it is normalized before it is split.
 #include "tokenizer/wordpiece.h"
 
 #include <assert.h>
@@ -13,13 +14,15 @@
 #include <utf8proc.h>
 
 #include "host/base/utf8.h"
+#include "tokenizer/normalize.h"
 
 struct writer {
     const struct tokenizer *tokenizer;
     int32_t *ids;
     int32_t n;
-    int32_t limit;   // ids wanted before [SEP]
-    bool truncated;  // an id beyond `limit` was found: nothing more to do
+    int32_t limit;     // ids wanted before [SEP]
+    bool truncated;    // an id beyond `limit` was found: nothing more to do
+    uint8_t *scratch;  // for normalized text
 };
 
 // A word being normalized. Characters beyond the most a word may have are counted, not kept.
@@ -195,11 +198,46 @@ bool wordpiece_find_added(const struct tokenizer *tokenizer, const uint8_t *at, 
     return false;
 }
 
-struct encoding tokenizer_encode(const struct tokenizer *tokenizer, struct span title,
-                                 int32_t max_length, int32_t *ids) {
+// The first added token in the normalized text [at, end), the longest that starts there.
+static bool find_normal(const struct tokenizer *tokenizer, const uint8_t *at, const uint8_t *end,
+                        const uint8_t **where, struct trie_match *match) {
+    for (; at < end; at++) {
+        if (!tokenizer->normal_first[*at]) continue;
+        *match = trie_longest(&tokenizer->trie, TRIE_ADDED_NORMAL, at, end);
+        if (match->len > 0) {
+            *where = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Writes the tokens of [at, end), a piece of the title between added tokens found in it as it is.
+static void put_piece(struct writer *writer, const uint8_t *at, const uint8_t *end) {
+    const struct tokenizer *tokenizer = writer->tokenizer;
+    if (tokenizer->normalizes_first) {
+        const size_t n =
+            normalize(&tokenizer->normal_chars, &tokenizer->normalizer, at, end, writer->scratch);
+        at = writer->scratch;
+        end = at + n;
+        const uint8_t *where;
+        struct trie_match match;
+        while (!writer->truncated && find_normal(tokenizer, at, end, &where, &match)) {
+            put_text(writer, at, where);
+            if (!writer->truncated) put_id(writer, match.id);
+            at = where + match.len;
+        }
+    }
+    put_text(writer, at, end);
+}
+
+struct encoding wordpiece_encode_title(const struct tokenizer *tokenizer, struct span title,
+                                       int32_t max_length, int32_t *ids, uint8_t *scratch) {
     assert(max_length == 0 || max_length >= 2);
+    assert(!tokenizer->normalizes_first || scratch != NULL);
     struct writer writer = {.tokenizer = tokenizer,
                             .ids = ids,
+                            .scratch = scratch,
                             .limit = (max_length == 0 ? INT32_MAX : max_length) - 1};
     ids[writer.n++] = tokenizer->cls_id;
     if (title.len > 0) {
@@ -207,14 +245,19 @@ struct encoding tokenizer_encode(const struct tokenizer *tokenizer, struct span 
         const uint8_t *where;
         struct trie_match match;
         while (!writer.truncated && wordpiece_find_added(tokenizer, at, end, &where, &match)) {
-            put_text(&writer, at, where);
+            put_piece(&writer, at, where);
             if (!writer.truncated) put_id(&writer, match.id);
             at = where + match.len;
         }
-        put_text(&writer, at, end);
+        put_piece(&writer, at, end);
     }
     ids[writer.n++] = tokenizer->sep_id;
     return (struct encoding){.n_ids = writer.n, .truncated = writer.truncated};
+}
+
+struct encoding tokenizer_encode(const struct tokenizer *tokenizer, struct span title,
+                                 int32_t max_length, int32_t *ids) {
+    return wordpiece_encode_title(tokenizer, title, max_length, ids, NULL);
 }
 
 // The id of a character that is a word of its own: CHAR_ALONE, with the index of its text.

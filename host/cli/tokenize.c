@@ -145,7 +145,8 @@ enum status command_tokenize(const struct options *options, struct error *error)
     if (status == STATUS_OK) status = choose_max_length(options, &config, &max_length, error);
     if (status == STATUS_OK) status = tokenizer_open(options->model, &tokenizer, error);
     if (status == STATUS_OK) {
-        status = tokenizer_batch_create(tokenizer, max_length, &job.batch, error);
+        status =
+            tokenizer_batch_create(tokenizer, max_length, RECORD_NBYTES_MAX, &job.batch, error);
     }
     if (status == STATUS_OK) status = run(&job, error);
     buffer_free(&job.text);

@@ -65,7 +65,8 @@ static enum status front_open(const struct pipeline_config *config, struct front
     status = alloc_array(&memory, CHUNK_RECORDS, sizeof *front->encodings, "encodings", error);
     if (status != STATUS_OK) return status;
     front->encodings = memory;
-    return tokenizer_batch_create(config->tokenizer, config->max_length, &front->batch, error);
+    return tokenizer_batch_create(config->tokenizer, config->max_length, RECORD_NBYTES_MAX,
+                                  &front->batch, error);
 }
 
 static void front_close(struct front *front) {

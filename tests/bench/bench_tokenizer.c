@@ -171,11 +171,12 @@ static void fresh_ids(const struct options *options, size_t nbytes, struct share
 }
 
 static void open_shares(const struct options *options, const struct tokenizer *tokenizer,
-                        struct share *shares) {
+                        size_t max_title_nbytes, struct share *shares) {
     struct error error;
     for (int i = 0; i < options->threads; i++) {
         shares[i] = (struct share){.options = options, .tokenizer = tokenizer};
-        must(tokenizer_batch_create(tokenizer, 0, &shares[i].batch, &error), &error);
+        must(tokenizer_batch_create(tokenizer, 0, max_title_nbytes, &shares[i].batch, &error),
+             &error);
         shares[i].encodings = must_zeroed(BATCH_TITLES, sizeof(struct encoding));
     }
 }
@@ -208,7 +209,7 @@ static int run_hostile(const struct options *options) {
     struct tokenizer *tokenizer;
     struct tokenizer_batch *batch;
     must(tokenizer_open(options->model, &tokenizer, &error), &error);
-    must(tokenizer_batch_create(tokenizer, 0, &batch, &error), &error);
+    must(tokenizer_batch_create(tokenizer, 0, LARGE, &batch, &error), &error);
     char *title = must_zeroed(LARGE, 1);
     int32_t *ids = must_zeroed(LARGE + 2 + TOKENIZER_IDS_SLACK, sizeof *ids);
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
@@ -255,7 +256,7 @@ int main(int argc, char **argv) {
             must(tokenizer_open(options.model, &tokenizer, &error), &error);
             const double opened = now_seconds() - begin;
             if (opened < load) load = opened;
-            open_shares(&options, tokenizer, shares);
+            open_shares(&options, tokenizer, cap, shares);
             fresh_ids(&options, cap, shares);
         }
         if (!options.plain) path = tokenizer_batch_path(shares[0].batch);

@@ -20,7 +20,9 @@ NAMES = ("[UNK] [CLS] [SEP]", "[UNK] [CLS] [SEP]", "<unk> <s> </s>", "[unk] [cls
 ADDED = ["[MASK]", "[PAD]", "[X]", "[X][Y]", "ab", "abc", "abcd", "b", " a", "a ", "  ", "New York",
          "\u65e5", "\u65e5\u672c", "\U0001f600", "\u00e9", "e\u0301", "\u0301", "\u00c9", "#", ".",
          "...", "[", "[[", "\u200d", "a\u00adb", "\n", "\u2028", "Tok", "tok", "\u03a3", "\u0130",
-         "\u00df", "\uac00", "\u1100", "\u08d4", "\x7f", "<mask>", "<", "[CLS]]", "y" * 200]
+         "\u00df", "\uac00", "\u1100", "\u08d4", "\x7f", "<mask>", "<", "[CLS]]", "y" * 200,
+         "COVID-19", "covid", "NEW york", "x\u4e2d", "\u1161", "\u2260", "x\u302e\u08d4",
+         "\u2000", "a\tb", "\uf900", "i\u0307", "\U0001d160"]
 
 
 def normalizer_json(flags):
@@ -29,14 +31,16 @@ def normalizer_json(flags):
 
 
 def tokenizer_json(vocab, flags, added=SPECIAL, names=("[UNK]", "[CLS]", "[SEP]"), prefix="##",
-                   max_chars=100, bert_processing=False):
-    """The tokenizer.json of a vocabulary, token to id; `added` are tokens in it or new ones."""
+                   max_chars=100, bert_processing=False, found=None):
+    """The tokenizer.json of a vocabulary, token to id; `added` are tokens in it or new ones,
+    `found` has flags for some of them."""
     ids = dict(vocab)
     for token in added:
         ids.setdefault(token, len(ids))
     unk, cls, sep = names
     rows = [{"id": ids[token], "content": token, "single_word": False, "lstrip": False,
-             "rstrip": False, "normalized": False, "special": i % 3 != 1}
+             "rstrip": False, "normalized": False, "special": i % 3 != 1,
+             **(found or {}).get(token, {})}
             for i, token in enumerate(added)]
     if bert_processing:
         post = {"type": "BertProcessing", "sep": [sep, ids[sep]], "cls": [cls, ids[cls]]}
@@ -150,6 +154,7 @@ class RandomModel:
         self.prefix = r.choice(PREFIXES)
         self.start, self.after = set(), set()
         normalize = tokenizers.normalizers.BertNormalizer(*self.flags).normalize_str
+        self.normalize = normalize
         texts = [r.choice(titles).decode("utf-8", "replace")
                  for _ in range(r.choice((1, 10, 100)))]
         if r.randrange(4):
@@ -201,6 +206,24 @@ class RandomModel:
         self.start.update(r.sample(odd, r.randrange(len(odd))))
         self.after.update(r.sample(odd, r.randrange(len(odd))))
 
+    def how_found(self, added):
+        """Flags for some added tokens. Left out is what wader refuses: tokens of which normalizing
+        leaves nothing or the same as of another, and lstrip or rstrip beside tokens with an edge
+        that is blank or vanishes."""
+        r = self.random
+        share = r.choice((0, 0, 0.5, 1))
+        found, patterns = {token: {} for token in added}, {""}
+        for token in added:
+            pattern = self.normalize(token)
+            if r.random() < share and pattern not in patterns:
+                patterns.add(pattern)
+                found[token]["normalized"] = True
+        edges = {char for token in added for char in (token[0], token[-1])}
+        if r.randrange(2) and all(self.normalize(char).strip() for char in edges):
+            for flags in found.values():
+                flags.update(lstrip=r.randrange(3) == 0, rstrip=r.randrange(3) == 0)
+        return found
+
     def make(self):
         r = self.random
         unk, cls, sep = self.names
@@ -219,7 +242,7 @@ class RandomModel:
         added = list(dict.fromkeys(new + named))
         r.shuffle(added)
         return tokenizer_json(dict(zip(tokens, ids)), self.flags, added, self.names, self.prefix,
-                              r.choice(MAX_CHARS), bool(r.randrange(2)))
+                              r.choice(MAX_CHARS), bool(r.randrange(2)), self.how_found(added))
 
 
 def scalars_apart():

@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < ARRAY_LEN(configs) && tokenizers[i] == NULL; i++) {
         struct error error;
         tokenizers[i] = make(configs[i]);
-        enum status status = tokenizer_batch_create(tokenizers[i], 0, &batches[i], &error);
+        enum status status = tokenizer_batch_create(tokenizers[i], 0, 1 << 16, &batches[i], &error);
         assert(status == STATUS_OK);
     }
     if (size == 0 || size > 1 << 16) return 0;

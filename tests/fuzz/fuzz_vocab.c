@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "tokenizer/normalize.h"
 #include "tokenizer/wordpiece.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,12 +17,14 @@ static void check_tokenizer(const struct tokenizer *tokenizer) {
         "b, \xe6\x97\xa5"
         "a [CLS]\xff x##y A\xc3\x84 xaxxb \xc4\xb0 \xed\x95\x9c";
     int32_t ids[sizeof title + 1];
+    uint8_t scratch[4 * sizeof title + 2 * CHAR_TEXT_MAX];
+    assert(normalize_nbytes(sizeof title - 1) <= sizeof scratch);
     int32_t size = tokenizer_vocab_size(tokenizer);
     assert(size > 0);
     assert(tokenizer->max_word_chars >= 0 && tokenizer->max_word_chars <= WORD_CHARS_MAX);
     for (int32_t max_length = 0; max_length < 12; max_length += max_length == 0 ? 2 : 1) {
-        struct encoding encoding =
-            tokenizer_encode(tokenizer, (struct span){title, sizeof title - 1}, max_length, ids);
+        struct encoding encoding = wordpiece_encode_title(
+            tokenizer, (struct span){title, sizeof title - 1}, max_length, ids, scratch);
         assert(encoding.n_ids >= 2 && encoding.n_ids <= (int32_t)sizeof title + 1);
         assert(max_length == 0 || encoding.n_ids <= max_length);
         for (int32_t i = 0; i < encoding.n_ids; i++) assert(ids[i] >= 0 && ids[i] < size);

@@ -5,6 +5,7 @@
 #define WADER_TESTS_SUPPORT_TOKENIZER_FILES_H
 
 #include "tests/check.h"
+#include "tokenizer/normalize.h"
 #include "tokenizer/wordpiece.h"
 
 static const char good_vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\nB\n";
@@ -70,7 +71,10 @@ static inline void check_made(const char *vocab, const char *json, const char *c
         return;
     }
     int32_t got[100];
-    struct encoding encoding = tokenizer_encode(tokenizer, span_text(title), 100, got);
+    uint8_t scratch[4000];
+    CHECK(normalize_nbytes(strlen(title)) <= sizeof scratch);
+    struct encoding encoding =
+        wordpiece_encode_title(tokenizer, span_text(title), 100, got, scratch);
     char text[1000] = "";
     for (int32_t i = 0; i < encoding.n_ids; i++) {
         size_t at = strlen(text);

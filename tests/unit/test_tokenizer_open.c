@@ -57,12 +57,10 @@ static void test_added(void) {
     check_refused(NULL, swap(more, "\"id\":10", "\"id\":9"), NULL, "share an id", "beyond");
     check_refused(NULL, swap(more, "<e>a", "<e>"), NULL, "\"<e>\" has the id 10 here", "9 else");
     check_refused(NULL, swap(good_json, "\"id\":2,", "\"id\":5,"), NULL, "5 here", "2 in the voc");
-    check_refused(NULL, swap(good_json, "\"lstrip\":false", "\"lstrip\":true"), NULL, "lstrip",
-                  "added_tokens");
+    check_made(NULL, swap(good_json, "\"lstrip\":false", "\"lstrip\":true"), NULL, "a [CLS]",
+               "2 5 2 3");
     check_refused(NULL, swap(good_json, "\"single_word\":false", "\"single_word\":true"), NULL,
-                  "single_word", "all false");
-    check_refused(NULL, swap(good_json, "\"normalized\":false", "\"normalized\":true"), NULL,
-                  "normalized", "all false");
+                  "an entry of added_tokens", "single_word false");
     check_refused(NULL, swap(good_json, "\"content\":\"[CLS]\"", "\"content\":\"a\\u0000\""), NULL,
                   "added_tokens", "U+0000");
 }
