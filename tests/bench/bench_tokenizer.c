@@ -4,17 +4,17 @@
 // it writes the ids of all titles, back to back, as raw int32 instead.
 //
 //   bench_tokenizer --model DIR [--threads N] [--repeats N] [--phase cold|steady|warm]
-//                   [--other FILE] [--reuse] [--plain] FILE
+//                   [--other FILE] [--fresh] [--plain] FILE
 //   bench_tokenizer --model DIR --ids [--plain] FILE
 //   bench_tokenizer --model DIR --hostile
 //
 // cold: the tokenizer is opened anew for each repeat; steady: the titles of --other went before;
 // warm: the very same titles went before. Timed are mapping the file (its pages are cached),
-// cutting it into lines, and the ids of all titles in memory that was fresh before each repeat;
-// with --reuse the ids of a batch take the place of the last one's, as they do in wader's own
-// pipeline. Opening the tokenizer is told apart. --plain takes the one-title-at-a-time path, which
-// everything is tested against. --hostile times titles that are nothing but one unkind thing, of
-// one and of four MiB: as many ns a byte show that the time is linear.
+// cutting it into lines, and the ids of all titles in memory that was written to before; with
+// --fresh, in memory that the kernel has just given. Opening the tokenizer is told apart. --plain
+// takes the one-title-at-a-time path, which everything is tested against. --hostile times titles
+// that are nothing but one unkind thing, of one and of four MiB: as many ns a byte show that the
+// time is linear.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 
 #include "tests/support/must.h"
+#include "tokenizer/lanes.h"
 #include "tokenizer/tokenizer.h"
 
 enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
@@ -29,7 +30,7 @@ enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
 struct options {
     const char *model, *other, *phase, *file;
     int threads, repeats;
-    bool ids, reuse, plain, hostile;
+    bool ids, fresh, plain, hostile;
 };
 
 struct share {
@@ -63,8 +64,8 @@ static struct options read_options(int argc, char **argv) {
             options.other = need(argc, argv, &i);
         } else if (strcmp(argv[i], "--ids") == 0) {
             options.ids = true;
-        } else if (strcmp(argv[i], "--reuse") == 0) {
-            options.reuse = true;
+        } else if (strcmp(argv[i], "--fresh") == 0) {
+            options.fresh = true;
         } else if (strcmp(argv[i], "--hostile") == 0) {
             options.hostile = true;
             options.file = "";
@@ -108,7 +109,7 @@ static void *encode_share(void *argument) {
     struct share *share = argument;
     share->n_titles = share->n_ids = 0;
     for (struct span rest = share->text; rest.len > 0;) {
-        int32_t *ids = share->ids + (share->options->reuse ? 0 : share->n_ids);
+        int32_t *ids = share->ids + share->n_ids;
         if (share->options->plain) {
             share->n_ids += encode_plainly(share, &rest, ids);
             continue;
@@ -156,12 +157,10 @@ static size_t file_nbytes(const char *path) {
     return n;
 }
 
-// Memory that no program has touched, in large pages where the kernel gives them: ids of all titles
-// or, with --reuse, of the largest batch.
+// Memory that no program has touched, in large pages where the kernel gives them.
 static void fresh_ids(const struct options *options, size_t nbytes, struct share *shares) {
-    const size_t n_around = 2 * (options->reuse ? BATCH_TITLES : nbytes + 1);
     const size_t page = (size_t)2 << 20;
-    const size_t size = (nbytes + n_around + TOKENIZER_IDS_SLACK) * sizeof(int32_t);
+    const size_t size = (3 * nbytes + 2 + TOKENIZER_IDS_SLACK) * sizeof(int32_t);
     for (int i = 0; i < options->threads; i++) {
         free(shares[i].ids);
         shares[i].ids = aligned_alloc(page, (size + page - 1) / page * page);
@@ -170,25 +169,24 @@ static void fresh_ids(const struct options *options, size_t nbytes, struct share
     }
 }
 
-static void open_shares(const struct options *options, const struct tokenizer *tokenizer,
-                        size_t max_title_nbytes, struct share *shares) {
+static void open_batches(const struct options *options, const struct tokenizer *tokenizer,
+                         size_t max_title_nbytes, struct share *shares) {
     struct error error;
     for (int i = 0; i < options->threads; i++) {
-        shares[i] = (struct share){.options = options, .tokenizer = tokenizer};
+        tokenizer_batch_destroy(shares[i].batch);
+        shares[i].tokenizer = tokenizer;
         must(tokenizer_batch_create(tokenizer, 0, max_title_nbytes, &shares[i].batch, &error),
              &error);
-        shares[i].encodings = must_zeroed(BATCH_TITLES, sizeof(struct encoding));
     }
 }
 
-static void close_all(const struct options *options, struct tokenizer *tokenizer,
-                      struct share *shares) {
-    for (int i = 0; i < options->threads; i++) {
-        tokenizer_batch_destroy(shares[i].batch);
-        free(shares[i].ids);
-        free(shares[i].encodings);
-    }
-    tokenizer_close(tokenizer);
+// Returns the ms it took.
+static double open_tokenizer(const struct options *options, struct tokenizer **tokenizer) {
+    struct error error;
+    tokenizer_close(*tokenizer);
+    const double begin = now_seconds();
+    must(tokenizer_open(options->model, tokenizer, &error), &error);
+    return (now_seconds() - begin) * 1e3;
 }
 
 static int run_hostile(const struct options *options) {
@@ -236,47 +234,75 @@ static int run_hostile(const struct options *options) {
     return 0;
 }
 
-int main(int argc, char **argv) {
-    const struct options options = read_options(argc, argv);
-    if (options.hostile) return run_hostile(&options);
-    struct share shares[THREADS_MAX];
-    struct error error;
-    double seconds[REPEATS_MAX], load = 1e9;
-    const char *path = "plain";
-    size_t n_titles = 0, n_ids = 0;
-    const size_t nbytes = file_nbytes(options.file);
-    size_t cap = options.other != NULL ? file_nbytes(options.other) : 0;
-    if (cap < nbytes) cap = nbytes;
+// The seconds of each repeat; returns the least ms that opening the tokenizer took.
+static double measure(const struct options *options, struct share *shares, double *seconds) {
+    const size_t nbytes = file_nbytes(options->file);
+    const size_t other = options->other != NULL ? file_nbytes(options->other) : 0;
+    const size_t most = nbytes > other ? nbytes : other;
+    const bool cold = strcmp(options->phase, "cold") == 0;
     struct tokenizer *tokenizer = NULL;
-    const bool cold = strcmp(options.phase, "cold") == 0;
-    for (int i = 0; i < (options.ids ? 1 : options.repeats); i++) {
-        if (cold || i == 0) {
-            if (i > 0) close_all(&options, tokenizer, shares);
-            const double begin = now_seconds();
-            must(tokenizer_open(options.model, &tokenizer, &error), &error);
-            const double opened = now_seconds() - begin;
-            if (opened < load) load = opened;
-            open_shares(&options, tokenizer, cap, shares);
-            fresh_ids(&options, cap, shares);
+    double load = 1e9;
+    fresh_ids(options, most, shares);
+    for (int i = -1; i < options->repeats; i++) {
+        if (cold || tokenizer == NULL) {
+            const double took = open_tokenizer(options, &tokenizer);
+            if (took < load) load = took;
+            open_batches(options, tokenizer, most, shares);
         }
-        if (!options.plain) path = tokenizer_batch_path(shares[0].batch);
-        if (!cold) encode_file(options.other != NULL ? options.other : options.file, shares);
-        if (!options.reuse) fresh_ids(&options, cap, shares);
-        seconds[i] = encode_file(options.file, shares);
+        if (options->other != NULL) encode_file(options->other, shares);
+        if (options->fresh) fresh_ids(options, most, shares);
+        const double took = encode_file(options->file, shares);
+        if (i >= 0) seconds[i] = took;  // the first one has touched the memory, and so on
     }
-    for (int t = 0; t < options.threads; t++) {
-        n_titles += shares[t].n_titles;
-        n_ids += shares[t].n_ids;
-        if (options.ids) fwrite(shares[t].ids, sizeof(int32_t), shares[t].n_ids, stdout);
+    for (int i = 0; i < options->threads; i++) tokenizer_batch_destroy(shares[i].batch);
+    tokenizer_close(tokenizer);
+    return load;
+}
+
+static int write_ids(const struct options *options, const struct share *shares) {
+    for (int i = 0; i < options->threads; i++) {
+        fwrite(shares[i].ids, sizeof(int32_t), shares[i].n_ids, stdout);
     }
-    close_all(&options, tokenizer, shares);
-    if (options.ids) return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
-    printf(
-        "{\"path\":\"%s\",\"kept\":%s,\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,\"bytes\":%zu,"
-        "\"tokens\":%zu,\"load_ms\":%.2f,\"seconds\":[",
-        path, options.reuse ? "false" : "true", options.threads, options.phase, n_titles, nbytes,
-        n_ids, load * 1e3);
-    for (int i = 0; i < options.repeats; i++) printf("%s%.6f", i > 0 ? "," : "", seconds[i]);
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
+}
+
+static void print_figures(const struct options *options, const struct share *shares, double load,
+                          const double *seconds) {
+    const char *path = options->plain ? "plain" : lanes_choose() != NULL ? "avx512" : "plain";
+    size_t n_titles = 0, n_ids = 0;
+    for (int i = 0; i < options->threads; i++) {
+        n_titles += shares[i].n_titles;
+        n_ids += shares[i].n_ids;
+    }
+    printf("{\"path\":\"%s\",\"fresh\":%s,\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,", path,
+           options->fresh ? "true" : "false", options->threads, options->phase, n_titles);
+    printf("\"bytes\":%zu,\"tokens\":%zu,\"load_ms\":%.2f,\"seconds\":[",
+           file_nbytes(options->file), n_ids, load);
+    for (int i = 0; i < options->repeats; i++) printf("%s%.6f", i > 0 ? "," : "", seconds[i]);
     printf("]}\n");
-    return 0;
+}
+
+int main(int argc, char **argv) {
+    struct options options = read_options(argc, argv);
+    if (options.hostile) return run_hostile(&options);
+    if (options.ids) options.repeats = 1;
+    struct share *shares = must_zeroed((size_t)options.threads, sizeof *shares);
+    for (int i = 0; i < options.threads; i++) {
+        shares[i].options = &options;
+        shares[i].encodings = must_zeroed(BATCH_TITLES, sizeof(struct encoding));
+    }
+    double seconds[REPEATS_MAX];
+    const double load = measure(&options, shares, seconds);
+    int status = 0;
+    if (options.ids) {
+        status = write_ids(&options, shares);
+    } else {
+        print_figures(&options, shares, load, seconds);
+    }
+    for (int i = 0; i < options.threads; i++) {
+        free(shares[i].ids);
+        free(shares[i].encodings);
+    }
+    free(shares);
+    return status;
 }
