@@ -188,15 +188,32 @@ static uint8_t *put_title(struct tokenizer_batch *batch, const uint8_t *from, co
 
 // ---- a round
 
+// Whether a word is as it should be: what could not be cut of it cannot be cut.
+static bool is_plain_word(const struct tokenizer *tokenizer, const uint8_t *at,
+                          const uint8_t *end) {
+    if (end - at > tokenizer->max_word_chars) return false;
+    for (size_t len; at < end; at += len) {
+        const int32_t code = utf8_decode(at, end, &len);
+        if (code < 0 || char_map_at(&tokenizer->chars, code) != CHAR_WORD) return false;
+    }
+    return true;
+}
+
 // Words that the walk has left: at most as many tokens as bytes.
 static void encode_left(struct tokenizer_batch *batch) {
+    const struct tokenizer *tokenizer = batch->tokenizer;
     for (size_t i = 0; i < batch->left.n; i++) {
         const uint32_t start = batch->left.starts[i], end = batch->left.ends[i];
-        mark *marks = batch->marks + start;
-        size_t n = wordpiece_encode(batch->tokenizer, batch->text + start, batch->text + end,
-                                    (int32_t *)marks);
-        for (size_t j = 0; j < n; j++) marks[j]++;
-        memset(marks + n, 0, (end - start - n) * sizeof *marks);
+        const uint8_t *at = batch->text + start, *to = batch->text + end;
+        int32_t *ids = (int32_t *)batch->marks + start;
+        size_t n = 1;
+        if (is_plain_word(tokenizer, at, to)) {
+            ids[0] = tokenizer->unk_id;
+        } else {
+            n = wordpiece_encode(tokenizer, at, to, ids);
+        }
+        for (size_t j = 0; j < n; j++) ids[j]++;
+        memset(ids + n, 0, (end - start - n) * sizeof *ids);
     }
 }
 

@@ -60,7 +60,8 @@ class Results:
     def speed(self, *place):
         """The speed of a phase, or what comes nearest for an engine without that phase."""
         *where, phase = place
-        wanted = {"any": ["any", "steady", "cold"], "fresh": ["warm", "any"]}.get(phase, [phase, "any"])
+        wanted = {"any": ["any", "steady", "cold"], "fresh": ["fresh", "warm", "any"]}.get(
+            phase, [phase, "any"])
         return next((self.speeds[(*where, p)] for p in wanted if (*where, p) in self.speeds), None)
 
     def ratio(self, vocabulary, corpus, threads, phase, engine, to):
