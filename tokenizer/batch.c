@@ -65,7 +65,8 @@ static void make_rules(struct tokenizer_batch *batch) {
     rules->chars = chars;
     rules->trie = &tokenizer->trie;
     rules->lowercase = tokenizer->normalizer.lowercase;
-    rules->added_lead = tokenizer->added_lead;
+    const int added_lead = tokenizer->added_lead;
+    rules->added_lead = added_lead >= ' ' && added_lead <= '~' ? added_lead : -1;
     for (int32_t lead = 0; lead < 32; lead++) {
         for (int32_t second = 0; second < 64; second++) {
             const int32_t at = lead * 8 + second / 8, two = lead << 6 | second;
@@ -273,7 +274,8 @@ void tokenizer_batch_add(struct tokenizer_batch *batch, struct span title) {
     const uint8_t *from = (const uint8_t *)title.ptr, *end = from + title.len, *where;
     struct trie_match match;
     if (batch->lanes == NULL || title.len > TITLE_NBYTES_MAX ||
-        (tokenizer->added_lead < 0 && wordpiece_find_added(tokenizer, from, end, &where, &match))) {
+        (batch->rules.added_lead < 0 &&
+         wordpiece_find_added(tokenizer, from, end, &where, &match))) {
         add_plainly(batch, title);
         return;
     }

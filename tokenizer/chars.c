@@ -6,9 +6,9 @@
 
 enum char_class { CLASS_DELETE, CLASS_EITHER, CLASS_SPACE, CLASS_PUNCT, CLASS_CJK };
 
-struct class_range {
+struct range {
     int32_t first, last;
-    enum char_class char_class;
+    uint8_t value;  // an enum char_class, or a combining class
 };
 
 // What stands in `to` where a character leaves nothing; no result starts with U+0000.
@@ -17,11 +17,6 @@ enum { STRIP_DROP = 0, STRIP_BLOCK = -1 };
 struct strip_range {
     int32_t first, last;
     int32_t to[3];  // unused ones are 0
-};
-
-struct mark_range {
-    int32_t first, last;
-    uint8_t combining_class;
 };
 
 struct lower_range {
@@ -131,7 +126,7 @@ static void add_lower(struct char_map *map, const struct lower_range *range) {
     }
 }
 
-static void add_marks(struct char_map *map, const struct mark_range *range) {
+static void add_marks(struct char_map *map, const struct range *range) {
     for (int32_t code = range->first; code <= range->last; code++) {
         struct char_text *text = new_text(map);
         append_code(text, code);
@@ -208,8 +203,8 @@ enum status char_map_make(struct char_map *map, const struct normalizer *normali
     const enum status status = start(map, error);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < ARRAY_LEN(class_ranges); i++) {
-        const struct class_range *range = &class_ranges[i];
-        const enum char_kind kind = class_kind(range->char_class, normalizer);
+        const struct range *range = &class_ranges[i];
+        const enum char_kind kind = class_kind((enum char_class)range->value, normalizer);
         if (kind != CHAR_WORD) set_range(map, range->first, range->last, kind);
     }
     if (normalizer->lowercase) {
@@ -229,30 +224,26 @@ void char_map_free(struct char_map *map) {
     *map = (struct char_map){0};
 }
 
-uint8_t char_combining_class(int32_t code) {
-    size_t low = 0, high = ARRAY_LEN(mark_ranges);
+// The one of ascending ranges that `code` is in, or NULL.
+static const struct range *find_range(const struct range *ranges, size_t n, int32_t code) {
+    size_t low = 0, high = n;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (code > mark_ranges[middle].last) {
+        if (code > ranges[middle].last) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    const bool found = low < ARRAY_LEN(mark_ranges) && code >= mark_ranges[low].first;
-    return found ? mark_ranges[low].combining_class : 0;
+    return low < n && code >= ranges[low].first ? &ranges[low] : NULL;
+}
+
+uint8_t char_combining_class(int32_t code) {
+    const struct range *range = find_range(mark_ranges, ARRAY_LEN(mark_ranges), code);
+    return range != NULL ? range->value : 0;
 }
 
 bool char_is_cjk(int32_t code) {
-    size_t low = 0, high = ARRAY_LEN(class_ranges);
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (code > class_ranges[middle].last) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < ARRAY_LEN(class_ranges) && code >= class_ranges[low].first &&
-           class_ranges[low].char_class == CLASS_CJK;
+    const struct range *range = find_range(class_ranges, ARRAY_LEN(class_ranges), code);
+    return range != NULL && range->value == CLASS_CJK;
 }

@@ -22,7 +22,7 @@ struct copy_rules {
     const struct char_map *chars;
     const struct trie *trie;
     bool lowercase;  // A to Z become a to z
-    int added_lead;  // all added tokens start with this byte; -1: none is looked for
+    int added_lead;  // all added tokens start with this printable ASCII; -1: none is looked for
     // Characters of two bytes: bit s % 8 of [l * 8 + s / 8], where l and s are the low five and six
     // bits of the bytes, is set where the character is not CHAR_WORD.
     uint8_t two_bytes[256];

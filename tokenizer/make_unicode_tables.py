@@ -135,7 +135,7 @@ def generate(facts):
         f"enum {{ PAGES_MAX = {n_pages}, TEXTS_MAX = {n_texts} }};",
         "",
         *table(
-            "class_range",
+            "range",
             "class_ranges",
             [f"{{0x{a:X},0x{b:X},CLASS_{name.upper()}}}," for a, b, name in facts.ranges],
         ),
@@ -147,7 +147,7 @@ def generate(facts):
         ),
         "",
         *table(
-            "mark_range",
+            "range",
             "mark_ranges",
             [f"{{0x{a:X},0x{b:X},{n}}}," for a, b, n in facts.marks],
         ),

@@ -22,7 +22,6 @@
 #include <sys/mman.h>
 
 #include "tests/support/must.h"
-#include "tokenizer/lanes.h"
 #include "tokenizer/tokenizer.h"
 
 enum { BATCH_TITLES = 4096, REPEATS_MAX = 1000, THREADS_MAX = 256 };
@@ -37,6 +36,7 @@ struct share {
     const struct options *options;
     const struct tokenizer *tokenizer;
     struct tokenizer_batch *batch;
+    const char *path;  // that the batch takes
     struct span text;
     int32_t *ids;
     struct encoding *encodings;
@@ -177,6 +177,7 @@ static void open_batches(const struct options *options, const struct tokenizer *
         shares[i].tokenizer = tokenizer;
         must(tokenizer_batch_create(tokenizer, 0, max_title_nbytes, &shares[i].batch, &error),
              &error);
+        shares[i].path = options->plain ? "plain" : tokenizer_batch_path(shares[i].batch);
     }
 }
 
@@ -268,14 +269,14 @@ static int write_ids(const struct options *options, const struct share *shares) 
 
 static void print_figures(const struct options *options, const struct share *shares, double load,
                           const double *seconds) {
-    const char *path = options->plain ? "plain" : lanes_choose() != NULL ? "avx512" : "plain";
     size_t n_titles = 0, n_ids = 0;
     for (int i = 0; i < options->threads; i++) {
         n_titles += shares[i].n_titles;
         n_ids += shares[i].n_ids;
     }
-    printf("{\"path\":\"%s\",\"fresh\":%s,\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,", path,
-           options->fresh ? "true" : "false", options->threads, options->phase, n_titles);
+    printf("{\"path\":\"%s\",\"fresh\":%s,\"threads\":%d,\"phase\":\"%s\",\"titles\":%zu,",
+           shares[0].path, options->fresh ? "true" : "false", options->threads, options->phase,
+           n_titles);
     printf("\"bytes\":%zu,\"tokens\":%zu,\"load_ms\":%.2f,\"seconds\":[",
            file_nbytes(options->file), n_ids, load);
     for (int i = 0; i < options->repeats; i++) printf("%s%.6f", i > 0 ? "," : "", seconds[i]);

@@ -31,7 +31,9 @@ static const char *const words[] = {
 // Every character of the words but some, with and without "##", and beginnings of words.
 static size_t make_vocab(char *out) {
     // Blanks in tokens, which no title's word can have, must not reach beyond words.
-    char *at = out + sprintf(out, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n \n## \nab \nab x\n  ab\n");
+    char *at = out + sprintf(out,
+                             "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n \n## \nab \nab x\n  ab\n"
+                             "дu\nдc\nдs\nдp\nдm\n。u\n。c\n。s\n。p\n。m\n");
     for (char c = '!'; c <= '~'; c++) {
         if (c != '[' && c != 'q') at += sprintf(at, "%c\n##%c\n", c, c);
     }
@@ -73,7 +75,11 @@ static size_t put_bytes(char *out, const char *bytes) {
 }
 
 static size_t put_something(char *out) {
-    static const char *const odd[] = {"[CLS]",
+    static const char *const odd[] = {"дc",
+                                      "。s",
+                                      "дs。m",
+                                      "。",
+                                      "[CLS]",
                                       "[SEP",
                                       "[MASK]",
                                       "[",
@@ -233,13 +239,17 @@ static void test_settings(const char *vocab, size_t len, const char *config) {
 
 int main(int argc, char **argv) {
     static const char *const configs[] = {
-        "{\"do_lower_case\": false}",
-        "{\"do_lower_case\": true}",
+        "{\"do_lower_case\": false}", "{\"do_lower_case\": true}",
         "{\"do_lower_case\": false, \"strip_accents\": true}",
         "{\"do_lower_case\": true, \"strip_accents\": false}",
         "{\"do_lower_case\": true, \"tokenize_chinese_chars\": false}",
         "{\"do_lower_case\": false, \"tokenize_chinese_chars\": false}",
-        "{\"do_lower_case\": false, \"additional_special_tokens\": [\"ab\", \"the\"]}"};
+        "{\"do_lower_case\": false, \"additional_special_tokens\": [\"ab\", \"the\"]}",
+        // All added tokens start with the same byte, which is no ASCII, of a letter or not.
+        "{\"do_lower_case\": false, \"unk_token\": \"дu\", \"cls_token\": \"дc\","
+        "\"sep_token\": \"дs\", \"pad_token\": \"дp\", \"mask_token\": \"дm\"}",
+        "{\"do_lower_case\": true, \"unk_token\": \"。u\", \"cls_token\": \"。c\","
+        "\"sep_token\": \"。s\", \"pad_token\": \"。p\", \"mask_token\": \"。m\"}"};
     if (lanes_choose() == NULL) return check_skip("this processor has only the plain path");
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
     printf("seed %llu\n", (unsigned long long)seed);
