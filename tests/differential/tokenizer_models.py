@@ -16,7 +16,8 @@ FLAGS = list(itertools.product((True, False), (True, False), (None, True, False)
 MAX_CHARS = (0, 1, 5, 20, 20, 100, 100, 100, 100, 200)
 PREFIXES = ("##", "##", "##", "", "@@", "_", "x", "\u00e9")
 NAMES = ("[UNK] [CLS] [SEP]", "[UNK] [CLS] [SEP]", "<unk> <s> </s>", "[unk] [cls] [sep]",
-         "UNK CLS SEP", "unk s sep", "\u672a\u77e5 <s> <s>x", "@@ ## #")
+         "UNK CLS SEP", "unk s sep", "\u672a\u77e5 <s> <s>x", "@@ ## #",
+         "xu xc xs", "\u3002u \u3002c \u3002s", "\u0434u \u0434c \u0434s")
 ADDED = ["[MASK]", "[PAD]", "[X]", "[X][Y]", "ab", "abc", "abcd", "b", " a", "a ", "  ", "New York",
          "\u65e5", "\u65e5\u672c", "\U0001f600", "\u00e9", "e\u0301", "\u0301", "\u00c9", "#", ".",
          "...", "[", "[[", "\u200d", "a\u00adb", "\n", "\u2028", "Tok", "tok", "\u03a3", "\u0130",
