@@ -25,6 +25,12 @@ static float float_of_bits(uint32_t bits) {
     return value;
 }
 
+static uint32_t bits_of_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 // IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction. Masks instead of branches, so that
 // compilers make vectors of it. A subnormal m * 2^-24 is the float 2^-14 + m * 2^-24 less 2^-14,
 // both exact.
@@ -37,8 +43,7 @@ static float float_of_half(uint16_t half) {
     uint32_t is_infinite = 0 - (uint32_t)(exponent == 0x7C00);  // or NaN
     uint32_t normal = magnitude + rebias + (is_infinite & rebias);
     float small = float_of_bits(smallest_normal + magnitude) - float_of_bits(smallest_normal);
-    uint32_t subnormal;
-    memcpy(&subnormal, &small, sizeof subnormal);
+    uint32_t subnormal = bits_of_float(small);
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     return float_of_bits((normal & ~is_subnormal) | (subnormal & is_subnormal) | sign);
 }
@@ -58,6 +63,40 @@ void bf16_to_float(const void *in, size_t n, float *out) {
         uint16_t upper;
         memcpy(&upper, bytes + 2 * i, sizeof upper);
         out[i] = float_of_bits((uint32_t)upper << 16);
+    }
+}
+
+static const uint32_t float_infinity = UINT32_C(0x7F800000);
+
+// Adding half of the last kept place less one bit, and that bit again where the place is odd,
+// rounds to nearest even when the lower bits are cut; a carry goes on into the exponent, up to
+// infinity. Floats from 2^16 are cut down to it: they all are infinite. Below 2^-14, the last place
+// of a half is 2^-24, and so is that of the floats from 0.5 to 1: adding 0.5 rounds.
+static uint16_t half_of_float(float value) {
+    const uint32_t rebias = (UINT32_C(127) - 15) << 23;
+    const uint32_t smallest_normal = UINT32_C(113) << 23;  // 2^-14
+    const uint32_t too_large = UINT32_C(143) << 23;        // 2^16
+    uint32_t bits = bits_of_float(value);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
+    uint32_t finite = magnitude < too_large ? magnitude : too_large;
+    uint32_t normal = (finite - rebias + 0xFFF + (finite >> 13 & 1)) >> 13;
+    uint32_t subnormal = bits_of_float(float_of_bits(finite) + 0.5F) - bits_of_float(0.5F);
+    uint32_t nan = 0x7E00 | (magnitude >> 13 & 0x3FF);
+    uint32_t half = finite < smallest_normal ? subnormal : normal;
+    return (uint16_t)(sign | (magnitude > float_infinity ? nan : half));
+}
+
+void float_to_f16(const float *in, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = half_of_float(in[i]);
+}
+
+// bfloat16 is the upper half of a float, rounded as above.
+void float_to_bf16(const float *in, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = bits_of_float(in[i]);
+        uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+        uint32_t nan = bits >> 16 | 0x40;
+        out[i] = (uint16_t)((bits & 0x7FFFFFFF) > float_infinity ? nan : rounded);
     }
 }
 

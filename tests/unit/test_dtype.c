@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every value of both 16-bit formats, against their definitions computed in another way.
+// Every value of both 16-bit formats, against their definitions computed in another way; floats
+// rounded to them, around every boundary and at random: test_dtype [SEED].
 #include "weights/dtype.h"
 
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "tests/check.h"
 
@@ -37,6 +39,149 @@ static void every_value(enum dtype dtype, int exponent_bits, int fraction_bits) 
         }
     }
 }
+
+// ---- from float
+
+// A 16-bit format, and the two functions under test.
+struct format {
+    int exponent_bits, fraction_bits;
+    void (*from_float)(const float *in, size_t n, uint16_t *out);
+    void (*to_float)(const void *in, size_t n, float *out);
+};
+
+static const struct format formats[] = {
+    {5, 10, float_to_f16, f16_to_float},
+    {8, 7, float_to_bf16, bf16_to_float},
+};
+
+// `value` rounded as IEEE 754 says: to a multiple of the last place of its binade (or of the
+// smallest normal one), ties to even; past the largest finite value by half a place or more, to
+// infinity. All steps but nearbyint are exact in double.
+static double defined_rounding(const struct format *format, double value) {
+    int bias = (1 << (format->exponent_bits - 1)) - 1;
+    if (value == 0 || isinf(value)) return value;
+    int exponent = ilogb(value) < 1 - bias ? 1 - bias : ilogb(value);
+    int place = exponent - format->fraction_bits;
+    double rounded = ldexp(nearbyint(ldexp(value, -place)), place);
+    return fabs(rounded) >= ldexp(1, bias + 1) ? copysign((double)INFINITY, value) : rounded;
+}
+
+static void check_rounding(const struct format *format, float value) {
+    uint16_t bits;
+    format->from_float(&value, 1, &bits);
+    double got = defined_value(bits, format->exponent_bits, format->fraction_bits);
+    if (isnan(value)) {
+        uint32_t from;
+        memcpy(&from, &value, sizeof from);
+        unsigned fraction = from >> (23 - format->fraction_bits);
+        unsigned quiet = 1U << (format->fraction_bits - 1), mask = 2 * quiet - 1;
+        CHECK(isnan(got));
+        CHECK_INT(bits >> 15, from >> 31);
+        CHECK_INT(bits & mask, (fraction & mask) | quiet);
+        return;
+    }
+    double want = defined_rounding(format, value);
+    check_count++;
+    if (got != want || !signbit(got) != !signbit(value)) {
+        CHECK_FAIL("%a becomes %04x, %a; should be %a", (double)value, bits, got, want);
+    }
+}
+
+static float next_float(float value, int steps) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits += (uint32_t)steps;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// Every value becomes itself. Halfway to the next (past the largest: to where the next one would
+// be) and the floats on both sides are rounded right.
+static void rounding_boundaries(const struct format *format) {
+    const unsigned n_finite = ((1U << format->exponent_bits) - 1) << format->fraction_bits;
+    for (unsigned i = 0; i < 65536; i++) {
+        uint16_t in = (uint16_t)i, out;
+        float value;
+        format->to_float(&in, 1, &value);
+        format->from_float(&value, 1, &out);
+        CHECK_INT(out, isnan(value) ? i | (1U << (format->fraction_bits - 1)) : i);
+        for (int steps = -2; steps <= 2; steps++) {
+            if ((i & 0x7FFF) > 0 && (i & 0x7FFF) <= n_finite) {
+                check_rounding(format, next_float(value, steps));
+            }
+        }
+        if ((i & 0x7FFF) >= n_finite) continue;
+        double here = value,
+               past = defined_value(i + 1, format->exponent_bits, format->fraction_bits);
+        if (isinf(past)) past = copysign(ldexp(1, 1 << (format->exponent_bits - 1)), here);
+        float halfway = (float)(here / 2 + past / 2);
+        CHECK(2 * (double)halfway == here + past);
+        for (int steps = -2; steps <= 2; steps++) {
+            check_rounding(format, next_float(halfway, steps));
+        }
+    }
+}
+
+enum { N_RANDOM = 1000000 };
+
+// Random bits of a float: all exponents are as likely, NaNs of all kinds among them. As many again
+// with the exponents that the narrow range of binary16 needs.
+static void rounding_at_random(const struct format *format, struct check_random *random) {
+    for (int i = 0; i < 2 * N_RANDOM; i++) {
+        uint32_t bits = (uint32_t)check_next(random);
+        if (i % 2 == 1) bits = (bits & 0x807FFFFF) | (100 + check_below(random, 45)) << 23;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        check_rounding(format, value);
+    }
+}
+
+// An array is rounded element by element, whatever its length.
+static void rounding_arrays(const struct format *format, struct check_random *random) {
+    enum { N_MOST = 70 };
+    float in[N_MOST] = {0};
+    uint16_t out[N_MOST + 1], one;
+    for (size_t n = 0; n <= N_MOST; n++) {
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits = (uint32_t)check_next(random);
+            memcpy(&in[i], &bits, sizeof bits);
+        }
+        memset(out, 0x5A, sizeof out);
+        format->from_float(in, n, out);
+        for (size_t i = 0; i < n; i++) {
+            format->from_float(&in[i], 1, &one);
+            CHECK_INT(out[i], one);
+        }
+        CHECK_INT(out[n], 0x5A5A);
+    }
+}
+
+// Some by hand, so that the reference above is held to something too.
+static void rounding_by_hand(void) {
+    static const struct {
+        float value;
+        uint16_t f16, bf16;
+    } cases[] = {
+        {0.0F, 0x0000, 0x0000},        {-0.0F, 0x8000, 0x8000},
+        {1.0F, 0x3C00, 0x3F80},        {-2.0F, 0xC000, 0xC000},
+        {65504.0F, 0x7BFF, 0x4780},    {65519.996F, 0x7BFF, 0x4780},
+        {65520.0F, 0x7C00, 0x4780},    {1e38F, 0x7C00, 0x7E96},
+        {0x1p-14F, 0x0400, 0x3880},    {0x1p-24F, 0x0001, 0x3380},
+        {0x1p-25F, 0x0000, 0x3300},    {0x1.000002p-25F, 0x0001, 0x3300},
+        {0x1.8p-24F, 0x0002, 0x33C0},  {0x1p-149F, 0x0000, 0x0000},
+        {0x1p-133F, 0x0000, 0x0001},   {0x1.fep127F, 0x7C00, 0x7F7F},
+        {0x1.ffp127F, 0x7C00, 0x7F80}, {-INFINITY, 0xFC00, 0xFF80},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint16_t got;
+        float_to_f16(&cases[i].value, 1, &got);
+        CHECK_INT(got, cases[i].f16);
+        float_to_bf16(&cases[i].value, 1, &got);
+        CHECK_INT(got, cases[i].bf16);
+    }
+}
+
+// ---- parts of tensors
 
 // Any part, of any length, from any address, is what it is in the whole.
 static void parts(void) {
@@ -107,9 +252,18 @@ static void forgetting(void) {
     fclose(file);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    struct check_random random = {argc > 1 ? strtoull(argv[1], NULL, 0)
+                                           : (unsigned long long)time(NULL)};
+    printf("seed %llu\n", random.state);
     every_value(DTYPE_F16, 5, 10);
     every_value(DTYPE_BF16, 8, 7);
+    rounding_by_hand();
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        rounding_boundaries(&formats[i]);
+        rounding_at_random(&formats[i], &random);
+        rounding_arrays(&formats[i], &random);
+    }
     parts();
     names_and_sizes();
     forgetting();

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pooler and classifier after the pooler's product, all in fp32: one warp a title. Its tanh values
+// stay in registers while it walks the labels, whose weights every warp shares in the caches.
+#include <math.h>
+
+#include "cuda/launch.cuh"
+
+// The title's probabilities from its logits. Lanes read what lane 0 wrote, so they meet first.
+__device__ __forceinline__ void softmax(const float *logits, int n_labels, float max, float sum,
+                                        float *probabilities) {
+    __syncwarp();
+    for (int k = (int)threadIdx.x % WARP; k < n_labels; k += WARP)
+        probabilities[k] = expf(logits[k] - max) / sum;
+}
+
+template <int n_groups>
+__global__ void __launch_bounds__(ROW_THREADS) head(struct kernel_head args) {
+    const int title = row_of_warp();
+    if (title >= args.n_titles) return;
+    const float *x = args.x + (size_t)title * args.hidden_size;
+    float *logits = args.logits + (size_t)title * args.n_labels;
+    float pooled[n_groups][GROUP];
+#pragma unroll
+    for (int i = 0; i < n_groups; i++) {
+        const int at = group_start(i);
+        if (at >= args.hidden_size) continue;
+        float b[GROUP];
+        load_group(x + at, pooled[i]);
+        load_group(args.x_bias + at, b);
+#pragma unroll
+        for (int j = 0; j < GROUP; j++) pooled[i][j] = tanhf(pooled[i][j] + b[j]);
+    }
+    float max = -INFINITY, sum = 0;  // of exp(logit - max) over the labels so far
+    for (int k = 0; k < args.n_labels; k++) {
+        const float *weight = args.weight + (size_t)k * args.hidden_size;
+        float dot = 0;
+#pragma unroll
+        for (int i = 0; i < n_groups; i++) {
+            const int at = group_start(i);
+            if (at >= args.hidden_size) continue;
+            float w[GROUP];
+            load_group(weight + at, w);
+#pragma unroll
+            for (int j = 0; j < GROUP; j++) dot += pooled[i][j] * w[j];
+        }
+        const float logit = warp_sum(dot) + args.bias[k];
+        if (threadIdx.x % WARP == 0) logits[k] = logit;
+        const float larger = fmaxf(max, logit);
+        sum = sum * expf(max - larger) + expf(logit - larger);
+        max = larger;
+    }
+    if (args.probabilities != nullptr) {
+        softmax(logits, args.n_labels, max, sum,
+                args.probabilities + (size_t)title * args.n_labels);
+    }
+}
+
+template <typename T, int n_groups>
+static int run(const struct kernel_head *args, struct CUstream_st *stream) {
+    return launch(row_shape("head", args->n_titles, stream), head<n_groups>, *args);
+}
+
+int kernel_head(const struct kernel_head *args, struct CUstream_st *stream) {
+    if (args->n_titles < 0 || args->n_labels < 1 || !is_hidden_size(args->hidden_size) ||
+        !is_aligned(args->x) || !is_aligned(args->x_bias) || !is_aligned(args->weight) ||
+        !is_aligned(args->bias) || !is_aligned(args->logits) ||
+        (args->probabilities != nullptr && !is_aligned(args->probabilities))) {
+        return cudaErrorInvalidValue;
+    }
+    if (args->n_titles == 0) return cudaSuccess;
+    RUN_BY_GROUPS(run, float, args, stream)
+}
+
+struct kernel_cost kernel_head_cost(const struct kernel_head *args) {
+    const double n = args->n_titles, h = args->hidden_size, k = args->n_labels;
+    const double n_outputs = args->probabilities != nullptr ? 2 : 1;
+    return {4 * (n * h + h + k * h + k + n_outputs * n * k),
+            n * (2 * h + 2 * h * k + k + (args->probabilities != nullptr ? 3 * k : 0))};
+}
