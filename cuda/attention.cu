@@ -13,8 +13,9 @@ enum {
 };
 
 // The warps of the grid walk the bucket's items, head by head. `queries_an_item`: of the bucket.
-template <typename T, int D, int key_tiles, int queries_an_item, bool is_blocked>
-__global__ void __launch_bounds__(ATTENTION_THREADS) attention(struct kernel_attention args) {
+template <typename T, int D, int key_tiles, int queries_an_item, int plan>
+__global__ void __launch_bounds__(ATTENTION_THREADS, key_tiles == 1 ? 4 : 3)
+    attention(struct kernel_attention args) {
     const int first_item = args.starts[args.bucket];
     const int n_jobs = (args.starts[args.bucket + 1] - first_item) * args.n_heads;
     const int n_warps = (int)gridDim.x * ATTENTION_WARPS;
@@ -23,14 +24,14 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) attention(struct kernel_att
         const attention_item item = load_item(args.items + first_item + job / args.n_heads);
         for (int q = item.first_query; q < min(item.first_query + queries_an_item, item.n_keys);
              q += TILE) {
-            attend<T, D, key_tiles, is_blocked>(args, item, job % args.n_heads, q);
+            attend<T, D, key_tiles, plan>(args, item, job % args.n_heads, q);
         }
     }
 }
 
 // The same in fp32, for any bucket.
 template <int D>
-__global__ void __launch_bounds__(ATTENTION_THREADS)
+__global__ void __launch_bounds__(ATTENTION_THREADS, 8)
     attention_f32(struct kernel_attention args, int queries_an_item) {
     const int hidden_size = args.n_heads * D;
     const size_t stride = (size_t)3 * hidden_size;
@@ -61,17 +62,17 @@ template <typename T, int D>
 static int run(const struct kernel_attention *args, const launch_shape &shape) {
     switch (args->bucket) {
         case 0:
-            return launch(shape, attention<T, D, 1, 16, false>, *args);
+            return launch(shape, attention<T, D, 1, 16, ALL>, *args);
         case 1:
-            return launch(shape, attention<T, D, 2, 32, false>, *args);
+            return launch(shape, attention<T, D, 2, 32, ALL>, *args);
         case 2:
-            return launch(shape, attention<T, D, 3, 48, false>, *args);
+            return launch(shape, attention<T, D, 3, 48, ALL>, *args);
         case 3:
-            return launch(shape, attention<T, D, 4, 64, false>, *args);
+            return launch(shape, attention<T, D, 4, 64, SOME>, *args);
         case 4:
-            return launch(shape, attention<T, D, 8, 16, false>, *args);
+            return launch(shape, attention<T, D, 8, 16, SOME>, *args);
         default:
-            return launch(shape, attention<T, D, 4, 16, true>, *args);
+            return launch(shape, attention<T, D, 4, 16, BLOCKS>, *args);
     }
 }
 

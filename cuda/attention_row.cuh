@@ -30,7 +30,7 @@ template <int D, typename T>
 __device__ __forceinline__ void attend_row(const T *query, const T *keys, const T *values,
                                            size_t stride, int n_keys, float scale, T *context) {
     enum { LANES = D / GROUP, KEYS = WARP / LANES };
-    const int lane = (int)threadIdx.x % WARP, set = lane / LANES, at = lane % LANES * GROUP;
+    const int lane = lane_of_thread(), set = lane / LANES, at = lane % LANES * GROUP;
     float q[GROUP], sum = 0, max = -INFINITY, total[GROUP] = {};
     load_group(query + at, q);
     scale *= 1.4426950408889634f;  // log2(e)

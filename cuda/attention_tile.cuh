@@ -31,18 +31,27 @@ enum { TILE = 16 };  // queries, and keys of one step of depth
 template <typename T>
 struct head_rows {
     const T *first;
-    size_t stride;  // in elements
+    int stride;  // in elements
     int n_rows;
 
     __device__ __forceinline__ const T *row(int i) const {
-        return first + stride * (size_t)min(i, n_rows - 1);
+        return first +
+               (size_t)((unsigned long long)(unsigned)stride * (unsigned)min(i, n_rows - 1));
     }
 };
+
+// The lane's place in the layout of a product.
+__device__ __forceinline__ int row_of_lane() {
+    return (int)(threadIdx.x % WARP / 4);
+}
+__device__ __forceinline__ int column_of_lane() {
+    return (int)(threadIdx.x % 4);
+}
 
 // The 8 elements from 8t on of each 32 of a row: D / 32 times 4 registers.
 template <typename T, int D>
 __device__ __forceinline__ void load_operand(const T *row, uint32_t (&words)[D / 32][4]) {
-    const int t = (int)threadIdx.x % 4;
+    const int t = column_of_lane();
 #pragma unroll
     for (int c = 0; c < D / 32; c++) {
         const uint4 chunk = *reinterpret_cast<const uint4 *>(row + 32 * c + 8 * t);
@@ -62,17 +71,18 @@ __device__ __forceinline__ void load_words(const void *from, uint32_t (&words)[2
 }
 
 // scores[j] = products of the 16 queries with keys 8j to 8j + 7 of the block that begins at
-// `first_key`; -infinity for what lies beyond the title. Scaled to powers of two.
-template <typename T, int D, int key_tiles>
+// `first_key`; -infinity for what lies beyond the title. Scaled to powers of two. Without
+// `may_skip`, all tiles are computed, so that no load waits for a branch.
+template <typename T, int D, int key_tiles, bool may_skip>
 __device__ __forceinline__ void score(const uint32_t (&query)[2][D / 32][4], head_rows<T> keys,
                                       int first_key, float scale,
                                       float (&scores)[2 * key_tiles][4]) {
-    const int g = (int)threadIdx.x % WARP / 4, t = (int)threadIdx.x % 4;
+    const int g = row_of_lane(), t = column_of_lane();
 #pragma unroll
     for (int j = 0; j < 2 * key_tiles; j++) {
         const int column = first_key + 8 * j;
         float sum[4] = {0, 0, 0, 0};
-        if (column < keys.n_rows) {
+        if (!may_skip || column < keys.n_rows) {
             uint32_t key[D / 32][4];
             load_operand<T, D>(keys.row(column + g), key);
 #pragma unroll
@@ -136,16 +146,16 @@ __device__ __forceinline__ void exponentiate(float (&scores)[n_tiles][4], softma
 }
 
 // context += probabilities V for the block of keys that begins at `first_key`.
-template <typename T, int D, int key_tiles>
+template <typename T, int D, int key_tiles, bool may_skip>
 __device__ __forceinline__ void gather_values(const float (&probabilities)[2 * key_tiles][4],
                                               head_rows<T> values, int first_key,
                                               float (&context)[D / 8][4]) {
     enum { E = D / 8 };
-    const int g = (int)threadIdx.x % WARP / 4, t = (int)threadIdx.x % 4;
+    const int g = row_of_lane(), t = column_of_lane();
 #pragma unroll
     for (int u = 0; u < key_tiles; u++) {
         const int key = first_key + TILE * u;
-        if (key >= values.n_rows) break;
+        if (may_skip && key >= values.n_rows) break;
         uint32_t a[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
@@ -172,7 +182,7 @@ __device__ __forceinline__ void store_context(const float (&context)[D / 8][4],
                                               const softmax_rows &rows, T *first, size_t stride,
                                               int n_rows) {
     enum { E = D / 8 };
-    const int g = (int)threadIdx.x % WARP / 4, t = (int)threadIdx.x % 4;
+    const int g = row_of_lane(), t = column_of_lane();
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         const float inverse = __fdividef(1.0f, quad_sum(rows.sum[r]));  // 1 <= sum
@@ -189,18 +199,23 @@ __device__ __forceinline__ void store_context(const float (&context)[D / 8][4],
     }
 }
 
-// One head of 16 queries from `first_query` on. `is_blocked`: titles of any length, a block of keys
-// after the other; otherwise all keys are held at once.
-template <typename T, int D, int key_tiles, bool is_blocked>
+// How a variant takes keys. ALL: every tile at once, so that all loads are under way together; a
+// title of its bucket fills all but the last. SOME: at once as well, but for tiles that the title
+// does not reach; with many tiles it saves registers, too. BLOCKS: one after the other, for titles
+// of any length.
+enum key_plan { ALL, SOME, BLOCKS };
+
+// One head of 16 queries from `first_query` on.
+template <typename T, int D, int key_tiles, int plan>
 __device__ __forceinline__ void attend(const struct kernel_attention &args,
                                        const attention_item &item, int head, int first_query) {
     const int hidden_size = args.n_heads * D;
     const T *qkv =
         static_cast<const T *>(args.qkv) + (size_t)item.first_row * 3 * hidden_size + head * D;
-    const head_rows<T> queries = {qkv, (size_t)3 * hidden_size, item.n_keys};
+    const head_rows<T> queries = {qkv, 3 * hidden_size, item.n_keys};
     const head_rows<T> keys = {qkv + hidden_size, queries.stride, item.n_keys};
     const head_rows<T> values = {qkv + 2 * hidden_size, queries.stride, item.n_keys};
-    const int g = (int)threadIdx.x % WARP / 4;
+    const int g = row_of_lane();
     uint32_t query[2][D / 32][4];
     load_operand<T, D>(queries.row(first_query + g), query[0]);
     load_operand<T, D>(queries.row(first_query + g + 8), query[1]);
@@ -210,17 +225,17 @@ __device__ __forceinline__ void attend(const struct kernel_attention &args,
     float context[D / 8][4] = {};
     for (int first_key = 0; first_key < item.n_keys; first_key += TILE * key_tiles) {
         float scores[2 * key_tiles][4], correction[2];
-        score<T, D, key_tiles>(query, keys, first_key, scale, scores);
+        score<T, D, key_tiles, plan != ALL>(query, keys, first_key, scale, scores);
         exponentiate(scores, rows, correction);
-        if (is_blocked) {
+        if (plan == BLOCKS) {
 #pragma unroll
             for (int j = 0; j < D / 8; j++) {
 #pragma unroll
                 for (int i = 0; i < 4; i++) context[j][i] *= correction[i / 2];
             }
         }
-        gather_values<T, D, key_tiles>(scores, values, first_key, context);
-        if (!is_blocked) break;
+        gather_values<T, D, key_tiles, plan != ALL>(scores, values, first_key, context);
+        if (plan != BLOCKS) break;
     }
     T *to = static_cast<T *>(args.context) + (size_t)(item.first_row + first_query) * hidden_size +
             head * D;

@@ -11,27 +11,21 @@ __global__ void __launch_bounds__(ROW_THREADS) embed(struct kernel_embed args) {
     if (row >= args.n_rows) return;
     T *to = static_cast<T *>(args.out) + (size_t)row * args.hidden_size;
     const int position = args.position_ids[row];
-    float sum[n_groups][GROUP] = {};
     if (position < 0) {
+        const float zeros[GROUP] = {};
 #pragma unroll
         for (int i = 0; i < n_groups; i++) {
-            if (group_start(i) < args.hidden_size) store_group(to + group_start(i), sum[i]);
+            if (group_start(i) < args.hidden_size) store_group(to + group_start(i), zeros);
         }
         return;
     }
     const T *word =
         static_cast<const T *>(args.word) + (size_t)args.token_ids[row] * args.hidden_size;
     const float *place = args.position + (size_t)position * args.hidden_size;
-#pragma unroll
-    for (int i = 0; i < n_groups; i++) {
-        const int at = group_start(i);
-        if (at >= args.hidden_size) continue;
-        float p[GROUP];
-        load_group(word + at, sum[i]);
-        load_group(place + at, p);
-#pragma unroll
-        for (int j = 0; j < GROUP; j++) sum[i][j] += p[j];
-    }
+    float sum[n_groups][GROUP], p[n_groups][GROUP];
+    load_row(word, args.hidden_size, sum);
+    load_row(place, args.hidden_size, p);
+    add_row(sum, p);
     normalize_row(sum, args.hidden_size, args.eps, args.weight, args.bias, to);
 }
 

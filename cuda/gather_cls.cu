@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(ROW_THREADS)
     const bool is_dummy = cu_seqlens[title + 1] == first;
     const uint4 *from = hidden + (size_t)first * words_a_row;
     uint4 *to = cls + (size_t)title * words_a_row;
-    for (int i = (int)threadIdx.x % WARP; i < words_a_row; i += WARP)
+    for (int i = lane_of_thread(); i < words_a_row; i += WARP)
         to[i] = is_dummy ? make_uint4(0, 0, 0, 0) : from[i];
 }
 

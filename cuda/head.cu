@@ -10,7 +10,7 @@
 __device__ __forceinline__ void softmax(const float *logits, int n_labels, float max, float sum,
                                         float *probabilities) {
     __syncwarp();
-    for (int k = (int)threadIdx.x % WARP; k < n_labels; k += WARP)
+    for (int k = lane_of_thread(); k < n_labels; k += WARP)
         probabilities[k] = expf(logits[k] - max) / sum;
 }
 
@@ -20,32 +20,28 @@ __global__ void __launch_bounds__(ROW_THREADS) head(struct kernel_head args) {
     if (title >= args.n_titles) return;
     const float *x = args.x + (size_t)title * args.hidden_size;
     float *logits = args.logits + (size_t)title * args.n_labels;
-    float pooled[n_groups][GROUP];
+    float pooled[n_groups][GROUP], b[n_groups][GROUP];
+    load_row(x, args.hidden_size, pooled);
+    load_row(args.x_bias, args.hidden_size, b);
+    add_row(pooled, b);
 #pragma unroll
     for (int i = 0; i < n_groups; i++) {
-        const int at = group_start(i);
-        if (at >= args.hidden_size) continue;
-        float b[GROUP];
-        load_group(x + at, pooled[i]);
-        load_group(args.x_bias + at, b);
+        const bool is_there = group_start(i) < args.hidden_size;
 #pragma unroll
-        for (int j = 0; j < GROUP; j++) pooled[i][j] = tanhf(pooled[i][j] + b[j]);
+        for (int j = 0; j < GROUP; j++) pooled[i][j] = is_there ? tanhf(pooled[i][j]) : 0;
     }
     float max = -INFINITY, sum = 0;  // of exp(logit - max) over the labels so far
     for (int k = 0; k < args.n_labels; k++) {
         const float *weight = args.weight + (size_t)k * args.hidden_size;
-        float dot = 0;
+        float w[n_groups][GROUP], dot = 0;
+        load_row(weight, args.hidden_size, w);
 #pragma unroll
         for (int i = 0; i < n_groups; i++) {
-            const int at = group_start(i);
-            if (at >= args.hidden_size) continue;
-            float w[GROUP];
-            load_group(weight + at, w);
 #pragma unroll
-            for (int j = 0; j < GROUP; j++) dot += pooled[i][j] * w[j];
+            for (int j = 0; j < GROUP; j++) dot += pooled[i][j] * w[i][j];
         }
         const float logit = warp_sum(dot) + args.bias[k];
-        if (threadIdx.x % WARP == 0) logits[k] = logit;
+        if (lane_of_thread() == 0) logits[k] = logit;
         const float larger = fmaxf(max, logit);
         sum = sum * expf(max - larger) + expf(logit - larger);
         max = larger;

@@ -13,7 +13,8 @@
 //   the format of activations and tables; vectors (biases, LayerNorm weights) are float. All
 //   arithmetic is fp32 but for the two products inside attention, whose operands are `dtype` and
 //   whose sums are fp32; results are rounded once, where they are stored.
-//   H is a multiple of 32 from 64 to 1024, D 32 or 64, F a multiple of 8.
+//   H is a multiple of 32 from 64 to 1024, D 32 or 64, F a multiple of 8, K at least 1; R and N
+//   may be 0, and N A is below 2^31.
 //   A row's result depends on that row (in attention: on its title's rows) alone: the same bits
 //   wherever it stands and whatever stands beside it.
 //   Returns 0, or a cudaError_t: cudaErrorInvalidValue where the arguments are not as said here
@@ -99,7 +100,7 @@ struct kernel_attention {
     float scale;  // 1 / sqrt(D), or what of it is not yet in the query weights
     int32_t bucket;
     int32_t items_cap;                   // most items of the bucket: sizes the grid, no more
-    int32_t n_multiprocessors;           // of the device: sizes the grid, no more
+    int32_t n_multiprocessors;           // of the device, at least 1: sizes the grid, no more
     const void *qkv;                     // [R, 3H]: queries, keys, values, each head by head
     const struct attention_item *items;  // [starts[ATTENTION_BUCKETS]]
     const int32_t *starts;               // [ATTENTION_BUCKETS + 1]

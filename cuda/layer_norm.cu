@@ -11,18 +11,15 @@ __global__ void __launch_bounds__(ROW_THREADS) layer_norm(struct kernel_layer_no
     const size_t start = (size_t)row * args.hidden_size;
     const T *x = static_cast<const T *>(args.x) + start;
     const T *residual = static_cast<const T *>(args.residual) + start;
-    float sum[n_groups][GROUP];
-#pragma unroll
-    for (int i = 0; i < n_groups; i++) {
-        const int at = group_start(i);
-        if (at >= args.hidden_size) continue;
-        float r[GROUP], b[GROUP] = {};
-        load_group(x + at, sum[i]);
-        load_group(residual + at, r);
-        if (args.x_bias != nullptr) load_group(args.x_bias + at, b);
-#pragma unroll
-        for (int j = 0; j < GROUP; j++) sum[i][j] += b[j] + r[j];
+    float sum[n_groups][GROUP], r[n_groups][GROUP];
+    load_row(x, args.hidden_size, sum);
+    load_row(residual, args.hidden_size, r);
+    if (args.x_bias != nullptr) {
+        float b[n_groups][GROUP];
+        load_row(args.x_bias, args.hidden_size, b);
+        add_row(sum, b);
     }
+    add_row(sum, r);
     // A row is read whole before any of it is written, by the same warp: `out` may be an input.
     normalize_row(sum, args.hidden_size, args.eps, args.weight, args.bias,
                   static_cast<T *>(args.out) + start);

@@ -47,13 +47,13 @@ __device__ __forceinline__ float2 unpack2(uint32_t word, __half) {
 }
 
 __device__ __forceinline__ uint32_t pack2(float first, float second, __nv_bfloat16) {
-    return (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(first)) |
-           (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(second)) << 16;
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+    return (uint32_t)__bfloat16_as_ushort(pair.x) | (uint32_t)__bfloat16_as_ushort(pair.y) << 16;
 }
 
 __device__ __forceinline__ uint32_t pack2(float first, float second, __half) {
-    return (uint32_t)__half_as_ushort(__float2half_rn(first)) |
-           (uint32_t)__half_as_ushort(__float2half_rn(second)) << 16;
+    const __half2 pair = __floats2half2_rn(first, second);
+    return (uint32_t)__half_as_ushort(pair.x) | (uint32_t)__half_as_ushort(pair.y) << 16;
 }
 
 template <typename T>
@@ -77,6 +77,10 @@ __device__ __forceinline__ void store_group(T *to, const float (&from)[GROUP]) {
 
 // ---- rows
 
+__device__ __forceinline__ int lane_of_thread() {
+    return (int)(threadIdx.x % WARP);
+}
+
 // Of the warp that runs, among all that a grid of ROW_THREADS a block has.
 __device__ __forceinline__ int row_of_warp() {
     return (int)(blockIdx.x * ROW_WARPS + threadIdx.x / WARP);
@@ -84,7 +88,27 @@ __device__ __forceinline__ int row_of_warp() {
 
 // First element of this lane's group i.
 __device__ __forceinline__ int group_start(int i) {
-    return ((int)(threadIdx.x % WARP) + i * WARP) * GROUP;
+    return (lane_of_thread() + i * WARP) * GROUP;
+}
+
+// A row's groups. One beyond the row's end repeats the last one, so that no load waits for a branch
+// and all are under way at once; whoever sums over the groups leaves it out.
+template <int n_groups, typename T>
+__device__ __forceinline__ void load_row(const T *from, int length, float (&row)[n_groups][GROUP]) {
+#pragma unroll
+    for (int i = 0; i < n_groups; i++)
+        load_group(from + min(group_start(i), length - GROUP), row[i]);
+}
+
+// Adds one row's groups to another's.
+template <int n_groups>
+__device__ __forceinline__ void add_row(float (&row)[n_groups][GROUP],
+                                        const float (&other)[n_groups][GROUP]) {
+#pragma unroll
+    for (int i = 0; i < n_groups; i++) {
+#pragma unroll
+        for (int j = 0; j < GROUP; j++) row[i][j] += other[i][j];
+    }
 }
 
 __device__ __forceinline__ float warp_sum(float value) {
@@ -115,16 +139,16 @@ __device__ __forceinline__ void normalize_row(float (&row)[n_groups][GROUP], int
         for (int j = 0; j < GROUP; j++) squares += (row[i][j] - mean) * (row[i][j] - mean);
     }
     const float scale = 1.0f / sqrtf(warp_sum(squares) / (float)length + eps);
+    float w[n_groups][GROUP], b[n_groups][GROUP];
+    load_row(weight, length, w);
+    load_row(bias, length, b);
+    // `to` may be where the row came from, and lanes beyond its end have read what others write.
+    __syncwarp();
 #pragma unroll
     for (int i = 0; i < n_groups; i++) {
-        const int at = group_start(i);
-        if (at >= length) continue;
-        float w[GROUP], b[GROUP];
-        load_group(weight + at, w);
-        load_group(bias + at, b);
 #pragma unroll
-        for (int j = 0; j < GROUP; j++) row[i][j] = (row[i][j] - mean) * scale * w[j] + b[j];
-        store_group(to + at, row[i]);
+        for (int j = 0; j < GROUP; j++) row[i][j] = (row[i][j] - mean) * scale * w[i][j] + b[i][j];
+        if (group_start(i) < length) store_group(to + group_start(i), row[i]);
     }
 }
 

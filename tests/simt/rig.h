@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the tests of kernels share: arguments and seed, arrays that live on the host and on the
-// device, the comparison with what kernel_ref.h expects, and random batches of titles. One rig a
-// program, one thread. Functions that find fault say so on stderr and return false: the test wraps
-// them in CHECK.
+// device, the comparison with what kernel_ref.h expects. One rig a program, one thread. Functions
+// that find fault say so on stderr and return false: the test wraps them in CHECK.
 //
 //   usage of each test: test_NAME [--seed N] [--cases N] [--digest]
 //     --seed N    replays a run; without it every run draws fresh inputs and prints its seed

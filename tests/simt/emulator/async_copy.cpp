@@ -30,7 +30,7 @@ void set_async_copies(bool early) {
 
 void async_copy16(void *to_shared, const void *from_global) {
     thread *self = current;
-    const void *pc = __builtin_return_address(0);
+    const void *pc = self->pc = __builtin_return_address(0);
     if ((uintptr_t)to_shared % 16 != 0 || (uintptr_t)from_global % 16 != 0) {
         report(fault::misaligned, pc, nullptr, "cp.async from %p to %p", from_global, to_shared);
         return;
@@ -67,6 +67,7 @@ void async_wait(int n_groups) {
             own[n_left++] = copy;
             continue;
         }
+        self->pc = copy.pc;
         if (!is_early) memcpy(copy.to, copy.from, 16);
         if (checker != nullptr) checker->on_access(copy.to, 16, access::async_end, copy.pc);
     }

@@ -143,8 +143,10 @@ static void describe_waiting(char *out, size_t cap) {
         if (one->state != state::at_collective) continue;
         if (first == nullptr) first = one;
         for (unsigned j = one->warp * WARP_LANES; j < i; j++) {
-            mismatch |= threads[j].state == state::at_collective &&
-                        ((one->mask >> threads[j].lane & 1) || (threads[j].mask >> one->lane & 1));
+            const thread *other = &threads[j];
+            const bool is_named = ((one->mask >> other->lane) | (other->mask >> one->lane)) & 1;
+            mismatch |=
+                other->state == state::at_collective && is_named && !is_same_collective(one, other);
         }
     }
     char waiting[2000];

@@ -75,6 +75,7 @@ static void on_content(const void *at, size_t nbytes, content now) {
 
 static void on_launch(void) {
     open_all();
+    contents_begin_launch();
     races_begin_launch();
 }
 

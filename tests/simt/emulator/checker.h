@@ -24,7 +24,7 @@ uintptr_t variables_start(void);
 size_t variables_nbytes(void);
 // Marks the bytes of static shared arrays, which are those of the symbol table's objects that a
 // C++ function owns. Ends the program when there is no symbol table.
-void mark_static_shared(content *contents);
+void mark_static_shared(content *bytes);  // those of all variables
 // What the program's symbol table says of an address among the variables.
 void describe_variable(const void *at, char *out, size_t cap);
 bool is_constant(const void *at);  // within the program, but none of its variables
@@ -35,6 +35,7 @@ extern content *contents;  // by index
 void contents_open(void);
 // Tells and returns false where the access is to bytes that it must not touch.
 bool check_contents(size_t index, size_t nbytes, access kind, const void *pc);
+void contents_begin_launch(void);
 void contents_begin_block(void);
 void set_contents(size_t index, size_t nbytes, content now);
 void describe_index(size_t index, char *out, size_t cap);

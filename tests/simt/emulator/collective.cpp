@@ -13,16 +13,17 @@ static bool is_same_place(const thread *a, const thread *b) {
     return a->line == b->line && (a->file == b->file || strcmp(a->file, b->file) == 0);
 }
 
+bool is_same_collective(const thread *a, const thread *b) {
+    return a->kind == b->kind && a->mask == b->mask && a->form == b->form &&
+           (!a->is_aligned || is_same_place(a, b));
+}
+
 bool release_lanes(thread *self) {
     thread *warp = thread_of(self->warp * WARP_LANES);
     const uint32_t lanes = self->mask & warps[self->warp].live;
     if ((lanes & ~warps[self->warp].at_collective) != 0) return false;
     for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-        const thread *one = &warp[__builtin_ctz(rest)];
-        if (one->kind != self->kind || one->mask != self->mask || one->form != self->form ||
-            (self->is_aligned && !is_same_place(self, one))) {
-            return false;
-        }
+        if (!is_same_collective(self, &warp[__builtin_ctz(rest)])) return false;
     }
     if (self->is_aligned && lanes != ~0u) {
         current = self;

@@ -49,41 +49,42 @@ static bool all_are(size_t index, size_t nbytes, content wanted) {
     return true;
 }
 
-// An access with a byte that is not as it should be.
-static bool tell(size_t index, size_t nbytes, access kind, const void *pc) {
+// Tells of byte `index`, unless that has been told.
+static void tell(fault what_kind, const char *what, size_t index, size_t nbytes, access kind,
+                 const void *pc) {
+    if (!is_news(what_kind, pc, nullptr)) return;
     const char *verb = kind == access::read     ? "reads"
                        : kind == access::atomic ? "changes"
                                                 : "writes";
     char where[300];
-    for (size_t i = 0; i < nbytes; i++) {
-        const content found = contents[index + i];
-        if (found == content::none) {
-            describe_index(index + i, where, sizeof where);
-            report(fault::out_of_bounds, pc, nullptr, "%s %zu bytes, of them %s", verb, nbytes,
-                   where);
-            return false;
-        }
-        if (found == content::pending && kind != access::async_end) {
-            describe_index(index + i, where, sizeof where);
-            report(fault::async_copy, pc, nullptr,
-                   "%s %zu bytes that a cp.async writes which is not waited for: %s", verb, nbytes,
-                   where);
-            return true;
-        }
+    describe_index(index, where, sizeof where);
+    tell_fault(what_kind, pc, "%s %zu bytes%s: %s", verb, nbytes, what, where);
+}
+
+// An access with a byte that is not as it should be. Returns whether all bytes may be touched.
+static bool find_fault(size_t index, size_t nbytes, access kind, const void *pc) {
+    for (size_t i = index; i < index + nbytes; i++) {
+        if (contents[i] != content::none) continue;
+        tell(fault::out_of_bounds, "", i, nbytes, kind, pc);
+        return false;
     }
-    if (kind != access::read && kind != access::atomic) return true;
-    for (size_t i = 0; i < nbytes; i++) {
-        if (contents[index + i] != content::fresh) continue;
-        describe_index(index + i, where, sizeof where);
-        report(fault::uninitialised, pc, nullptr, "%s %zu bytes never written, from %s", verb,
-               nbytes, where);
+    for (size_t i = index; i < index + nbytes && kind != access::async_end; i++) {
+        if (contents[i] != content::pending) continue;
+        tell(fault::async_copy, " under a cp.async that was not waited for", i, nbytes, kind, pc);
+        return true;
+    }
+    for (size_t i = index; i < index + nbytes; i++) {
+        if (contents[i] != content::fresh || (kind != access::read && kind != access::atomic))
+            continue;
+        tell(fault::uninitialised, " that were never written", i, nbytes, kind, pc);
         return true;
     }
     return true;
 }
 
 bool check_contents(size_t index, size_t nbytes, access kind, const void *pc) {
-    if (!all_are(index, nbytes, content::written) && !tell(index, nbytes, kind, pc)) return false;
+    if (!all_are(index, nbytes, content::written) && !find_fault(index, nbytes, kind, pc))
+        return false;
     if (kind == access::read) return true;
     set_contents(index, nbytes, kind == access::async_begin ? content::pending : content::written);
     if (index >= CHECKED_ARENA_NBYTES) {
@@ -101,9 +102,12 @@ static void forget_static_shared(void) {
     touched_end = 0;
 }
 
+void contents_begin_launch(void) {
+    set_contents(0, WINDOW_NBYTES, content::none);
+}
+
 void contents_begin_block(void) {
     const unsigned char *dynamic = running_block().dynamic_shared;
-    set_contents(0, WINDOW_NBYTES, content::none);
     set_contents((uintptr_t)dynamic - arena_start, running->shared_nbytes, content::fresh);
     forget_static_shared();
 }

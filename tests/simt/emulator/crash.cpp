@@ -25,7 +25,9 @@ static struct sigaction outside[NSIG];  // what happens to signals outside kerne
     char where[200];
     describe_memory(crash.address, where, sizeof where);
     const fault kind = in_arena(crash.address) ? fault::out_of_bounds : fault::crash;
-    report(kind, crash.pc, nullptr, "the machine refuses access to %s", where);
+    // Where the emulator was at work for the kernel, the kernel's call is what helps.
+    const void *pc = is_place_known(crash.pc) ? crash.pc : current->pc;
+    report(kind, pc, nullptr, "the machine refuses access to %s", where);
     abandon(cudaErrorIllegalAddress);
 }
 

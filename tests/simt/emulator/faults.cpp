@@ -8,17 +8,24 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <map>
+#include <mutex>
 #include <set>
+#include <string>
 #include <tuple>
 
 #include "internal.h"
 
+extern "C" char __executable_start;
+
 namespace simt {
 
-enum { LINES_MAX = 12 };  // of one launch
+enum { LINES_MAX = 12 };                                // of one launch
+static const char *const UNKNOWN = "program address ";  // no line of a kernel file
 
 static std::atomic<long> counts[(int)fault::count];
 static bool is_quiet;
+static std::mutex lock;                                               // of `told`
 static std::set<std::tuple<fault, const void *, const void *>> told;  // of the running launch
 
 const char *fault_name(fault kind) {
@@ -58,6 +65,7 @@ void set_quiet(bool quiet) {
 }
 
 void forget_places(void) {
+    std::lock_guard<std::mutex> guard(lock);
     told.clear();
 }
 
@@ -96,40 +104,60 @@ static void read_places(FILE *lines, char *out, size_t cap) {
     }
 }
 
-extern "C" char __executable_start;
-
-// The text stays until the 16th call that follows.
-const char *place_of(const void *pc) {
-    static char texts[16][700];
-    static int next;
-    char *out = texts[next = (next + 1) % 16];
+static std::string find_place(const void *pc) {
     // An executable that is loaded anywhere begins at address 0 in its file, others where they lie.
     const uintptr_t start = (uintptr_t)&__executable_start;
     const uintptr_t address = (uintptr_t)pc - 1 - (start > 0x10000000 ? start : 0);
-    char command[120];
+    char command[120], place[700] = "";
     snprintf(command, sizeof command, "addr2line -i -e /proc/%d/exe %#lx 2>/dev/null",
              (int)getpid(), (unsigned long)address);
-    out[0] = '\0';
     FILE *lines = popen(command, "r");
     if (lines != nullptr) {
-        read_places(lines, out, sizeof texts[0]);
+        read_places(lines, place, sizeof place);
         pclose(lines);
     }
-    if (out[0] == '\0') snprintf(out, sizeof texts[0], "program address %#lx", (long)address);
-    return out;
+    if (place[0] == '\0') snprintf(place, sizeof place, "%s%#lx", UNKNOWN, (unsigned long)address);
+    return place;
+}
+
+const char *place_of(const void *pc) {
+    static std::map<const void *, std::string> &places = *new std::map<const void *, std::string>;
+    std::string &place = places[pc];
+    if (place.empty()) place = find_place(pc);
+    return place.c_str();
+}
+
+bool is_place_known(const void *pc) {
+    return strncmp(place_of(pc), UNKNOWN, strlen(UNKNOWN)) != 0;
+}
+
+bool is_news(fault kind, const void *pc, const void *other) {
+    std::lock_guard<std::mutex> guard(lock);
+    counts[(int)kind]++;
+    return !is_quiet && told.size() < LINES_MAX && told.insert({kind, pc, other}).second;
+}
+
+static void tell(fault kind, const void *pc, const char *format, va_list arguments) {
+    char who[300], what[3000];
+    describe_thread(who, sizeof who);
+    vsnprintf(what, sizeof what, format, arguments);
+    fprintf(stderr, "simt: %s%s%s: %s: %s\n", who, pc == nullptr ? "" : ", ",
+            pc == nullptr ? "" : place_of(pc), fault_name(kind), what);
+}
+
+void tell_fault(fault kind, const void *pc, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(kind, pc, format, arguments);
+    va_end(arguments);
 }
 
 void report(fault kind, const void *pc, const void *other, const char *format, ...) {
-    counts[(int)kind]++;
-    if (is_quiet || told.size() >= LINES_MAX || !told.insert({kind, pc, other}).second) return;
-    char who[300], what[3000];
-    describe_thread(who, sizeof who);
+    if (!is_news(kind, pc, other)) return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
+    tell(kind, pc, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "simt: %s%s%s: %s: %s\n", who, pc == nullptr ? "" : ", ",
-            pc == nullptr ? "" : place_of(pc), fault_name(kind), what);
 }
 
 }  // namespace simt

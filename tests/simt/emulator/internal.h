@@ -42,8 +42,9 @@ struct thread {
     simt::fiber fiber;
 };
 
-extern thread_local thread *current;  // the running CUDA thread, NULL outside kernels
-extern const kernel_launch *running;  // NULL outside kernels
+// NULL outside kernels, and for other threads than the one that called run().
+extern thread_local thread *current;
+extern thread_local const kernel_launch *running;
 
 // ---- block.cpp: threads of one block
 
@@ -76,6 +77,7 @@ void join(collective kind, uint32_t mask, void (*resolve)(thread *warp, uint32_t
           const char *file, int line);
 // Resolves the collective that `self` waits in, if all lanes that it names are there.
 bool release_lanes(thread *self);
+bool is_same_collective(const thread *a, const thread *b);
 
 // ---- async_copy.cpp
 
@@ -83,14 +85,19 @@ void async_leave(void);  // of a thread that ends
 
 // ---- faults.cpp
 
-// Tells, once a place and kind, and counts. `pc` is a return address within the kernel, or NULL;
-// `other` tells apart what is the same otherwise.
+// Counts a fault and tells it, unless one of its kind and place has been told in this launch. `pc`
+// is a return address within the kernel, or NULL; `other` tells apart what is the same otherwise.
 void report(fault kind, const void *pc, const void *other, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+// The two halves of report(), for what happens often: whether it is to be told, and telling it.
+bool is_news(fault kind, const void *pc, const void *other);
+void tell_fault(fault kind, const void *pc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void forget_places(void);                     // at the begin of a launch
 void describe_thread(char *out, size_t cap);  // "kernel k, block (0, 0, 0), thread (0, 0, 0)"
 // "file:line" of a return address, and where it was inlined into.
 const char *place_of(const void *pc);
+bool is_place_known(const void *pc);  // that it is in a kernel file
 
 // ---- memory.cpp
 

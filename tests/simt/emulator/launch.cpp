@@ -11,7 +11,7 @@
 
 namespace simt {
 
-const kernel_launch *running;
+thread_local const kernel_launch *running;
 // The check flavour has another definition, which is taken then.
 __attribute__((weak)) const checks *checker = nullptr;
 
@@ -47,9 +47,10 @@ int submit(const kernel_launch &launch) {
     const char *wrong = what_is_wrong(launch);
     if (wrong == nullptr) return note(taker(launch));
     const dim3 b = launch.block, g = launch.grid;
+    forget_places();
     report(fault::shape, nullptr, nullptr,
-           "kernel %s: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes shared: %s", launch.name, g.x,
-           g.y, g.z, b.x, b.y, b.z, launch.shared_nbytes, wrong);
+           "of kernel %s: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes shared: %s", launch.name,
+           g.x, g.y, g.z, b.x, b.y, b.z, launch.shared_nbytes, wrong);
     return note(launch.shared_nbytes > SHARED_NBYTES_MAX ? cudaErrorInvalidValue
                                                          : cudaErrorInvalidConfiguration);
 }

@@ -86,7 +86,7 @@ static char *find_room(size_t nbytes) {
 // Lies at the end of its pages, but for the alignment.
 void *allocate(size_t nbytes) {
     std::lock_guard<std::mutex> guard(lock);
-    const size_t rounded = (nbytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
+    const size_t rounded = (nbytes + (nbytes == 0) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     const size_t pages_nbytes = (rounded + PAGE - 1) / PAGE * PAGE;
     char *const begin = reinterpret_cast<char *>(arena()) + WINDOW_NBYTES + GAP;
     if (nbytes > ARENA_NBYTES) return nullptr;

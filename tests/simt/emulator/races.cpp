@@ -8,10 +8,10 @@
 //   in one warp, when a chain of __syncwarp leads from one to the other.
 // Nothing else orders: no shuffle, no fence, no atomic, and nothing between blocks.
 //
-// A cell of two bytes keeps the last write and two reads, of different warps if there are such: a
-// later write that is ordered after both is ordered after all, unless it meets some lanes of a
-// warp and not others through __syncwarp with less than all lanes. Bytes of one cell that
-// different threads write are told apart, but only the last one is remembered.
+// A cell of two bytes keeps the last write of each and two reads, of different warps if there are
+// such: a later write that is ordered after both is ordered after all, unless it meets some lanes
+// of a warp and not others through __syncwarp with less than all lanes, or the reads were of single
+// bytes.
 #include <string.h>
 #include <sys/mman.h>
 
@@ -53,7 +53,8 @@ static inline unsigned warp_of(stamp self) {
 }
 
 struct cell {
-    stamp write, read, other_read;
+    stamp writes[2];  // of each byte
+    stamp read, other_read;
 };
 
 static cell *cells;  // by index / 2
@@ -155,6 +156,8 @@ static uint32_t site_of(const void *pc) {
 
 static void tell(size_t index, size_t nbytes, bool is_write, stamp earlier, const void *pc,
                  const char *earlier_verb) {
+    const void *earlier_pc = site_pcs[site_number_of(earlier)];
+    if (!is_news(fault::race, pc, earlier_pc)) return;
     char where[300];
     describe_index(index, where, sizeof where);
     uint3 block = {};
@@ -162,11 +165,10 @@ static void tell(size_t index, size_t nbytes, bool is_write, stamp earlier, cons
         if (one.first <= time_of(earlier)) block = one.second;
     }
     const uint3 t = thread_of(number_of(earlier))->index;
-    const void *earlier_pc = site_pcs[site_number_of(earlier)];
-    report(fault::race, pc, earlier_pc,
-           "%s %zu bytes, %s, that block (%u,%u,%u), thread (%u,%u,%u) %s at %s, in no order",
-           is_write ? "writes" : "reads", nbytes, where, block.x, block.y, block.z, t.x, t.y, t.z,
-           earlier_verb, place_of(earlier_pc));
+    tell_fault(fault::race, pc,
+               "%s %zu bytes, %s, that block (%u,%u,%u), thread (%u,%u,%u) %s at %s, in no order",
+               is_write ? "writes" : "reads", nbytes, where, block.x, block.y, block.z, t.x, t.y,
+               t.z, earlier_verb, place_of(earlier_pc));
 }
 
 static inline bool is_unordered(stamp earlier, stamp self, bool is_shared) {
@@ -195,28 +197,41 @@ static inline void remember_read(cell *cell, stamp self, bool is_shared) {
     }
 }
 
-void check_races(size_t index, size_t nbytes, access kind, const void *pc) {
-    const bool is_shared = is_shared_index(index), is_write = kind != access::read;
-    const stamp thread_stamp = make_stamp(thread_time[current->number], site_of(pc),
-                                          kind == access::atomic, current->number);
-    for (size_t at = index; at < index + nbytes;) {
-        cell *const cell = &cells[at / 2];
-        const bool is_upper = at % 2 != 0, is_alone = is_upper || at + 1 == index + nbytes;
-        const stamp self = with_bytes(thread_stamp, !is_alone ? 3 : is_upper ? 2 : 1);
-        if (is_race(cell->write, self, is_shared))
-            tell(at, nbytes, is_write, cell->write, pc, "writes");
-        if (is_write) {
-            if (is_race(cell->read, self, is_shared)) {
-                tell(at, nbytes, is_write, cell->read, pc, "reads");
-            } else if (is_race(cell->other_read, self, is_shared)) {
-                tell(at, nbytes, is_write, cell->other_read, pc, "reads");
-            }
-            cell->write = self;
-        } else {
-            remember_read(cell, self, is_shared);
-        }
-        at += is_alone ? 1 : 2;
+static inline void check_cell(cell *cell, stamp self, size_t index, size_t nbytes, bool is_write,
+                              const void *pc) {
+    const bool is_shared = is_shared_index(index);
+    const unsigned bytes = bytes_of(self);
+    if ((bytes & 1) && is_race(cell->writes[0], self, is_shared)) {
+        tell(index, nbytes, is_write, cell->writes[0], pc, "writes");
+    } else if ((bytes & 2) && is_race(cell->writes[1], self, is_shared)) {
+        tell(index, nbytes, is_write, cell->writes[1], pc, "writes");
     }
+    if (!is_write) {
+        remember_read(cell, self, is_shared);
+        return;
+    }
+    if (is_race(cell->read, self, is_shared)) {
+        tell(index, nbytes, is_write, cell->read, pc, "reads");
+    } else if (is_race(cell->other_read, self, is_shared)) {
+        tell(index, nbytes, is_write, cell->other_read, pc, "reads");
+    }
+    if (bytes & 1) cell->writes[0] = self;
+    if (bytes & 2) cell->writes[1] = self;
+}
+
+void check_races(size_t index, size_t nbytes, access kind, const void *pc) {
+    const bool is_write = kind != access::read;
+    const stamp self = make_stamp(thread_time[current->number], site_of(pc), kind == access::atomic,
+                                  current->number);
+    const size_t end = index + nbytes;
+    size_t at = index;
+    if (at % 2 != 0) {
+        check_cell(&cells[at / 2], with_bytes(self, 2), index, nbytes, is_write, pc);
+        at++;
+    }
+    for (; at + 2 <= end; at += 2)
+        check_cell(&cells[at / 2], with_bytes(self, 3), index, nbytes, is_write, pc);
+    if (at < end) check_cell(&cells[at / 2], with_bytes(self, 1), index, nbytes, is_write, pc);
 }
 
 }  // namespace simt

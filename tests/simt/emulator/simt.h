@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a kernel file includes in place of CUDA's headers when a plain C++17 compiler compiles it
-// (cuda/gpu.cuh does so): the part of CUDA C that the project's kernels use. What is missing here
-// does not compile, which is the wish: each function of the list is tested.
+// (cuda/gpu.cuh does so): the part of CUDA C that the project's kernels use. What is missing does
+// not compile.
 //
 // Nothing in these headers takes the address of a kernel's variable, so that arrays of a kernel
 // stay in registers and an instrumented build sees the kernel's own accesses to memory alone.

@@ -85,11 +85,11 @@ static void list_variables(void) {
               [](const variable &a, const variable &b) { return a.address < b.address; });
 }
 
-void mark_static_shared(content *contents) {
+void mark_static_shared(content *bytes) {
     list_variables();
     for (const variable &one : variables) {
         if (!one.is_local) continue;
-        memset(contents + (one.address - variables_start()), (int)content::fresh, one.nbytes);
+        memset(bytes + (one.address - variables_start()), (int)content::fresh, one.nbytes);
     }
 }
 
