@@ -12,45 +12,45 @@ enum {
     BLOCKS_RESIDENT = 16  // of a multiprocessor, at most: sizes grids
 };
 
-// The warps of the grid walk the bucket's items, head by head. `queries_an_item`: of the bucket.
-template <typename T, int D, int key_tiles, int queries_an_item, int plan>
-__global__ void __launch_bounds__(ATTENTION_THREADS, key_tiles == 1 ? 4 : 3)
-    attention(struct kernel_attention args) {
+// Calls work(item, head) for this warp's share of the bucket: the warps of the grid take turns.
+template <typename Work>
+__device__ __forceinline__ void for_each_job(const struct kernel_attention &args, Work work) {
     const int first_item = args.starts[args.bucket];
     const int n_jobs = (args.starts[args.bucket + 1] - first_item) * args.n_heads;
     const int n_warps = (int)gridDim.x * ATTENTION_WARPS;
     for (int job = (int)(blockIdx.x * ATTENTION_WARPS + threadIdx.x / WARP); job < n_jobs;
          job += n_warps) {
-        const attention_item item = load_item(args.items + first_item + job / args.n_heads);
-        for (int q = item.first_query; q < min(item.first_query + queries_an_item, item.n_keys);
-             q += TILE) {
-            attend<T, D, key_tiles, plan>(args, item, job % args.n_heads, q);
-        }
+        work(load_item(args.items + first_item + job / args.n_heads), job % args.n_heads);
     }
+}
+
+// `queries_an_item`: of the bucket. Launch bounds name the blocks of a multiprocessor because
+// ptxas, left to choose, spills a few bytes to fit one more.
+template <typename T, int D, int key_tiles, int queries_an_item, int plan>
+__global__ void __launch_bounds__(ATTENTION_THREADS, key_tiles == 1 ? 4 : 3)
+    attention(struct kernel_attention args) {
+    for_each_job(args, [&](const attention_item &item, int head) {
+        const int end = min(item.first_query + queries_an_item, item.n_keys);
+        for (int q = item.first_query; q < end; q += TILE)
+            attend<T, D, key_tiles, plan>(args, item, head, q);
+    });
 }
 
 // The same in fp32, for any bucket.
 template <int D>
 __global__ void __launch_bounds__(ATTENTION_THREADS, 8)
     attention_f32(struct kernel_attention args, int queries_an_item) {
-    const int hidden_size = args.n_heads * D;
-    const size_t stride = (size_t)3 * hidden_size;
-    const int first_item = args.starts[args.bucket];
-    const int n_jobs = (args.starts[args.bucket + 1] - first_item) * args.n_heads;
-    const int n_warps = (int)gridDim.x * ATTENTION_WARPS;
-    for (int job = (int)(blockIdx.x * ATTENTION_WARPS + threadIdx.x / WARP); job < n_jobs;
-         job += n_warps) {
-        const attention_item item = load_item(args.items + first_item + job / args.n_heads);
-        const float *query =
-            static_cast<const float *>(args.qkv) + item.first_row * stride + job % args.n_heads * D;
-        float *context = static_cast<float *>(args.context) + (size_t)item.first_row * hidden_size +
-                         job % args.n_heads * D;
+    for_each_job(args, [&](const attention_item &item, int head) {
+        const size_t hidden_size = (size_t)args.n_heads * D, stride = 3 * hidden_size;
+        const size_t first_row = (size_t)item.first_row, at = (size_t)head * D;
+        const float *query = static_cast<const float *>(args.qkv) + first_row * stride + at;
+        float *context = static_cast<float *>(args.context) + first_row * hidden_size + at;
         const int end = min(item.first_query + queries_an_item, item.n_keys);
         for (int q = item.first_query; q < end; q++) {
             attend_row<D>(query + q * stride, query + hidden_size, query + 2 * hidden_size, stride,
-                          item.n_keys, args.scale, context + (size_t)q * hidden_size);
+                          item.n_keys, args.scale, context + q * hidden_size);
         }
-    }
+    });
 }
 
 // ---- launchers

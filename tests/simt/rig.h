@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/base/base.h"
+#include "tests/check.h"
 #include "weights/model.h"
 
 enum { RIG_GO = -1 };
@@ -33,6 +35,25 @@ bool rig_one_in(int n);
 double rig_uniform(double low, double high);
 void rig_fill(float *out, size_t n, double low, double high);
 void rig_shuffle(int32_t *values, int32_t n);
+
+// ---- refusals
+
+// A launcher refuses its good arguments with one field changed. `kernel` names both the function
+// and the structure of its arguments.
+#define RIG_REFUSES(kernel, good, field, value)                  \
+    do {                                                         \
+        struct kernel bad = good;                                \
+        bad.field = (value);                                     \
+        CHECK_INT(kernel(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
+    } while (0)
+// A pointer that is NULL or not aligned to 16 bytes.
+#define RIG_REFUSES_POINTER(kernel, good, field)                              \
+    do {                                                                      \
+        RIG_REFUSES(kernel, good, field, NULL);                               \
+        RIG_REFUSES(kernel, good, field, (void *)((char *)(good).field + 8)); \
+        RIG_REFUSES(kernel, good, field, (void *)((char *)(good).field + 4)); \
+    } while (0)
+static const int32_t rig_no_hidden_sizes[] = {-64, 0, 32, 63, 65, 72, 80, 1056, 2048};
 
 // ---- arrays
 

@@ -196,18 +196,8 @@ static void test_heads(enum dtype dtype, int32_t n_heads, int32_t head_size) {
                title_batch(lengths, n_titles, lengths[0] > 0 ? rig_below(3) : 1));
 }
 
-#define REFUSES(field, value)                                                  \
-    do {                                                                       \
-        struct kernel_attention_cls bad = good;                                \
-        bad.field = (value);                                                   \
-        CHECK_INT(kernel_attention_cls(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)                            \
-    do {                                                  \
-        REFUSES(field, NULL);                             \
-        REFUSES(field, (void *)((char *)good.field + 8)); \
-        REFUSES(field, (void *)((char *)good.field + 4)); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_attention_cls, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_attention_cls, good, field)
 
 static void test_refusals(void) {
     static const int32_t lengths[] = {3, 4, 0};

@@ -53,18 +53,8 @@ static void contract_free(struct contract_case *item) {
     title_batch_free(&item->batch);
 }
 
-#define REFUSES(field, value)                                              \
-    do {                                                                   \
-        struct kernel_attention bad = good;                                \
-        bad.field = (value);                                               \
-        CHECK_INT(kernel_attention(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)                            \
-    do {                                                  \
-        REFUSES(field, NULL);                             \
-        REFUSES(field, (void *)((char *)good.field + 8)); \
-        REFUSES(field, (void *)((char *)good.field + 4)); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_attention, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_attention, good, field)
 
 static void refuses_shapes(struct kernel_attention good) {
     // Heads and their size: 32, 1056 and 2048 in all are no hidden sizes, 48 and 128 no heads.

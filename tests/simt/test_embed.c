@@ -164,18 +164,8 @@ static void test_size(enum dtype dtype, int32_t n_rows, int32_t hidden_size) {
     embed_free(&item);
 }
 
-#define REFUSES(field, value)                                          \
-    do {                                                               \
-        struct kernel_embed bad = good;                                \
-        bad.field = (value);                                           \
-        CHECK_INT(kernel_embed(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)                            \
-    do {                                                  \
-        REFUSES(field, NULL);                             \
-        REFUSES(field, (void *)((char *)good.field + 8)); \
-        REFUSES(field, (void *)((char *)good.field + 4)); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_embed, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_embed, good, field)
 
 static void test_refusals(void) {
     struct embed_case item = embed_create(DTYPE_BF16, 2, 96);
@@ -183,8 +173,8 @@ static void test_refusals(void) {
     struct kernel_embed good = item.args;
     rig_mark(&out);
     good.out = out.device;
-    static const int32_t sizes[] = {-64, 0, 32, 63, 65, 72, 80, 1056, 2048};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) REFUSES(hidden_size, sizes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(rig_no_hidden_sizes); i++)
+        REFUSES(hidden_size, rig_no_hidden_sizes[i]);
     REFUSES(dtype, (enum dtype)3);
     REFUSES(n_rows, -1);
     REFUSES(n_rows, INT32_MIN);

@@ -67,18 +67,8 @@ static void test_size(enum dtype dtype, int32_t n_titles, int32_t hidden_size) {
     title_batch_free(&batch);
 }
 
-#define REFUSES(field, value)                                               \
-    do {                                                                    \
-        struct kernel_gather_cls bad = good;                                \
-        bad.field = (value);                                                \
-        CHECK_INT(kernel_gather_cls(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)                            \
-    do {                                                  \
-        REFUSES(field, NULL);                             \
-        REFUSES(field, (void *)((char *)good.field + 8)); \
-        REFUSES(field, (void *)((char *)good.field + 4)); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_gather_cls, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_gather_cls, good, field)
 
 static void test_refusals(void) {
     struct rig_array hidden = rig_input(DTYPE_F32, 3 * 96);

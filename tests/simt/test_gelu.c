@@ -125,12 +125,7 @@ static void test_infinity(enum dtype dtype, enum gelu_form form) {
     gelu_free(&item);
 }
 
-#define REFUSES(field, value)                                         \
-    do {                                                              \
-        struct kernel_gelu bad = good;                                \
-        bad.field = (value);                                          \
-        CHECK_INT(kernel_gelu(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
+#define REFUSES(field, value) RIG_REFUSES(kernel_gelu, good, field, value)
 
 static void test_refusals(void) {
     struct gelu_case item = gelu_create(DTYPE_F16, GELU_ERF, 2, 64);

@@ -160,26 +160,16 @@ static void test_size(int32_t n_titles, int32_t hidden_size, int32_t n_labels,
     head_free(&item);
 }
 
-#define REFUSES(field, value)                                         \
-    do {                                                              \
-        struct kernel_head bad = good;                                \
-        bad.field = (value);                                          \
-        CHECK_INT(kernel_head(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)          \
-    do {                                \
-        REFUSES(field, NULL);           \
-        REFUSES(field, good.field + 2); \
-        REFUSES(field, good.field + 1); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_head, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_head, good, field)
 
 static void test_refusals(void) {
     struct head_case item = head_create(2, 96, 8, HEAD_USUAL);
     rig_mark(&item.logits);
     rig_mark(&item.probabilities);
     struct kernel_head good = item.args;
-    static const int32_t sizes[] = {-64, 0, 32, 63, 65, 72, 80, 1056, 2048};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) REFUSES(hidden_size, sizes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(rig_no_hidden_sizes); i++)
+        REFUSES(hidden_size, rig_no_hidden_sizes[i]);
     REFUSES(n_titles, -1);
     REFUSES(n_titles, INT32_MIN);
     REFUSES(n_labels, -1);

@@ -162,18 +162,8 @@ static void test_zero_rows(enum dtype dtype) {
     norm_free(&item);
 }
 
-#define REFUSES(field, value)                                               \
-    do {                                                                    \
-        struct kernel_layer_norm bad = good;                                \
-        bad.field = (value);                                                \
-        CHECK_INT(kernel_layer_norm(&bad, NULL), CUDA_ERROR_INVALID_VALUE); \
-    } while (0)
-#define REFUSES_POINTER(field)                            \
-    do {                                                  \
-        REFUSES(field, NULL);                             \
-        REFUSES(field, (void *)((char *)good.field + 8)); \
-        REFUSES(field, (void *)((char *)good.field + 4)); \
-    } while (0)
+#define REFUSES(field, value)  RIG_REFUSES(kernel_layer_norm, good, field, value)
+#define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_layer_norm, good, field)
 
 static void test_refusals(void) {
     struct norm_case item = norm_create(DTYPE_F16, 2, 96);
@@ -182,8 +172,8 @@ static void test_refusals(void) {
     rig_mark(&out);
     good.out = out.device;
     good.x_bias = item.x_bias.device;
-    static const int32_t sizes[] = {-64, 0, 32, 63, 65, 72, 80, 1056, 2048};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) REFUSES(hidden_size, sizes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(rig_no_hidden_sizes); i++)
+        REFUSES(hidden_size, rig_no_hidden_sizes[i]);
     REFUSES(dtype, (enum dtype)3);
     REFUSES(n_rows, -1);
     REFUSES(n_rows, INT32_MIN);
