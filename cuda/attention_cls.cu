@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(ROW_THREADS) attention_cls(struct kernel_atten
     if (n_keys == 0) return;
     const size_t hidden_size = (size_t)args.n_heads * D;
     const size_t head = (size_t)(job % args.n_heads) * D;
-    const T *keys = static_cast<const T *>(args.key_value) + first * 2 * hidden_size + head;
+    const T *keys = static_cast<const T *>(args.key_value) + (size_t)first * 2 * hidden_size + head;
     attend_row<D>(static_cast<const T *>(args.query) + title * hidden_size + head, keys,
                   keys + hidden_size, 2 * hidden_size, n_keys, args.scale,
                   static_cast<T *>(args.context) + title * hidden_size + head);

@@ -116,7 +116,7 @@ struct kernel_attention_cls {
     enum dtype dtype;
     int32_t n_titles, n_heads, head_size;
     float scale;                // as above
-    const int32_t *cu_seqlens;  // [N + 1] from 0, never falling
+    const int32_t *cu_seqlens;  // [N + 1] rows, never falling
     const void *query;          // [N, H]
     const void *key_value;      // [R, 2H]: keys, values
     void *context;              // [N, H]
@@ -129,7 +129,7 @@ struct kernel_cost kernel_attention_cls_cost(const struct kernel_attention_cls *
 struct kernel_gather_cls {
     enum dtype dtype;
     int32_t n_titles, hidden_size;
-    const int32_t *cu_seqlens;  // [N + 1] from 0, never falling
+    const int32_t *cu_seqlens;  // [N + 1] rows, never falling
     const void *hidden;         // [R, H]
     void *cls;                  // [N, H]
 };

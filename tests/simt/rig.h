@@ -90,6 +90,13 @@ bool rig_same_bits(const struct rig_array *a, size_t first_a, const struct rig_a
 // A device copy of exactly n integers; device_free() it.
 int32_t *rig_int32(const int32_t *values, size_t n);
 
+// Row numbers this far up reach beyond 2^32 elements. A matrix of which only the rows from RIG_FAR
+// on exist begins rig_before(them, ...): a kernel that counts in 32 bits misses them.
+enum { RIG_FAR = 1 << 30 };
+static inline void *rig_before(const void *rows, enum dtype dtype, size_t n_elements) {
+    return (void *)((uintptr_t)rows - n_elements * (dtype == DTYPE_F32 ? 4 : 2));
+}
+
 void *rig_alloc(size_t n, size_t size);  // on the host, zeros; ends the program when there is none
 
 // ---- expectations

@@ -19,6 +19,7 @@ struct attention_case {
     enum title_kind *kinds;  // [titles][heads]
     struct rig_array qkv;
     struct rig_expected expected;
+    size_t n_before;  // elements of context before the first that exists
 };
 
 static size_t width_of(const struct attention_case *item) {
@@ -118,7 +119,7 @@ static void case_free(struct attention_case *item) {
 
 // All buckets in any order, with grids of any size, to an array that was marked before.
 static struct rig_array run_case(const struct attention_case *item) {
-    static const int32_t spare[] = {0, 1, 5, 300};
+    static const int32_t spare[] = {0, 1, 5, INT32_MAX / 2};
     struct rig_array context =
         rig_output(item->args.dtype, (size_t)item->batch.n_rows * width_of(item));
     int32_t buckets[ATTENTION_BUCKETS] = {0, 1, 2, 3, 4, 5};
@@ -127,10 +128,11 @@ static struct rig_array run_case(const struct attention_case *item) {
     for (int i = 0; i < ATTENTION_BUCKETS; i++) {
         const int32_t b = buckets[i];
         struct kernel_attention args = item->args;
-        args.context = context.device;
+        args.context = rig_before(context.device, args.dtype, item->n_before);
         args.bucket = b;
         args.items_cap = item->starts[b + 1] - item->starts[b] + spare[rig_below(4)];
         args.n_multiprocessors = rig_one_in(2) ? 132 : 1 + rig_below(3);
+        if (args.items_cap < 1000 && rig_one_in(8)) args.n_multiprocessors = INT32_MAX;
         CHECK_INT(kernel_attention(&args, NULL), CUDA_SUCCESS);
     }
     CHECK(rig_fetch(&context));
@@ -218,6 +220,26 @@ static void check_elsewhere(const struct attention_case *item, const struct rig_
     case_free(&other);
 }
 
+// The same rows beyond 2^32 elements: the same bits.
+static void check_far(const struct attention_case *item, const struct rig_array *whole) {
+    const size_t n_items = (size_t)item->starts[ATTENTION_BUCKETS];
+    struct attention_case far = *item;
+    far.items = rig_alloc(n_items, sizeof *far.items);
+    for (size_t i = 0; i < n_items; i++) {
+        far.items[i] = item->items[i];
+        far.items[i].first_row += RIG_FAR;
+    }
+    send_items(&far);
+    far.n_before = (size_t)RIG_FAR * width_of(item);
+    far.args.qkv = rig_before(item->args.qkv, item->args.dtype, 3 * far.n_before);
+    struct rig_array context = run_case(&far);
+    CHECK(rig_same_bits(whole, 0, &context, 0, whole->n));
+    rig_free(&context);
+    device_free((void *)far.args.starts);
+    device_free((void *)far.args.items);
+    free(far.items);
+}
+
 // Takes over `batch`.
 static void test_batch(enum dtype dtype, int32_t n_heads, int32_t head_size,
                        struct title_batch batch, int32_t n_elsewhere) {
@@ -225,6 +247,7 @@ static void test_batch(enum dtype dtype, int32_t n_heads, int32_t head_size,
     struct rig_array context = run_case(&item);
     check_reference(&item, &context);
     check_some_items(&item, &context);
+    if (n_elsewhere == 2) check_far(&item, &context);
     check_elsewhere(&item, &context, n_elsewhere);
     rig_free(&context);
     case_free(&item);

@@ -15,6 +15,15 @@ struct title_batch title_batch(const int32_t *lengths, int32_t n_titles, int32_t
     return batch;
 }
 
+int32_t *title_batch_send(const struct title_batch *batch, int32_t first_row) {
+    const size_t n = (size_t)batch->n_titles + 1;
+    int32_t *moved = rig_alloc(n, sizeof *moved);
+    for (size_t i = 0; i < n; i++) moved[i] = batch->cu_seqlens[i] + first_row;
+    int32_t *sent = rig_int32(moved, n);
+    free(moved);
+    return sent;
+}
+
 void title_batch_free(struct title_batch *batch) {
     free(batch->cu_seqlens);
 }

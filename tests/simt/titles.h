@@ -13,6 +13,8 @@ struct title_batch {
     int32_t *cu_seqlens;  // [n_titles + 1]
 };
 struct title_batch title_batch(const int32_t *lengths, int32_t n_titles, int32_t n_dummies);
+// A device copy of cu_seqlens with `first_row` added; device_free() it.
+int32_t *title_batch_send(const struct title_batch *batch, int32_t first_row);
 void title_batch_free(struct title_batch *batch);
 static inline int32_t title_length(const struct title_batch *batch, int32_t i) {
     return batch->cu_seqlens[i + 1] - batch->cu_seqlens[i];
