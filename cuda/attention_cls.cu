@@ -28,7 +28,7 @@ static int run(const struct kernel_attention_cls *args, const launch_shape &shap
 int kernel_attention_cls(const struct kernel_attention_cls *args, struct CUstream_st *stream) {
     if (!is_dtype(args->dtype) || args->n_titles < 0 ||
         !is_head_shape(args->n_heads, args->head_size) ||
-        args->n_titles > INT32_MAX / args->n_heads || !is_aligned(args->cu_seqlens) ||
+        args->n_titles > JOBS_MAX / args->n_heads || !is_aligned(args->cu_seqlens) ||
         !is_aligned(args->query) || !is_aligned(args->key_value) || !is_aligned(args->context)) {
         return cudaErrorInvalidValue;
     }

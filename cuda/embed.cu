@@ -10,7 +10,7 @@ __global__ void __launch_bounds__(ROW_THREADS) embed(struct kernel_embed args) {
     const int row = row_of_warp();
     if (row >= args.n_rows) return;
     T *to = static_cast<T *>(args.out) + (size_t)row * args.hidden_size;
-    const int position = args.position_ids[row];
+    const int token = args.token_ids[row], position = args.position_ids[row];
     if (position < 0) {
         const float zeros[GROUP] = {};
 #pragma unroll
@@ -19,8 +19,7 @@ __global__ void __launch_bounds__(ROW_THREADS) embed(struct kernel_embed args) {
         }
         return;
     }
-    const T *word =
-        static_cast<const T *>(args.word) + (size_t)args.token_ids[row] * args.hidden_size;
+    const T *word = static_cast<const T *>(args.word) + (size_t)token * args.hidden_size;
     const float *place = args.position + (size_t)position * args.hidden_size;
     float sum[n_groups][GROUP], p[n_groups][GROUP];
     load_row(word, args.hidden_size, sum);

@@ -26,10 +26,10 @@ __global__ void __launch_bounds__(GELU_THREADS) gelu(struct kernel_gelu args) {
     if (args.bias != nullptr) load_group(args.bias + column, bias);
     T *x = static_cast<T *>(args.x) + (size_t)first_row * args.n_columns + column;
     float group[GELU_ROWS][GROUP];
+    // A row beyond the last one repeats it, so that no load waits for a branch.
 #pragma unroll
-    for (int r = 0; r < GELU_ROWS; r++) {
-        if (first_row + r < args.n_rows) load_group(x + (size_t)r * args.n_columns, group[r]);
-    }
+    for (int r = 0; r < GELU_ROWS; r++)
+        load_group(x + (size_t)min(r, args.n_rows - 1 - first_row) * args.n_columns, group[r]);
 #pragma unroll
     for (int r = 0; r < GELU_ROWS; r++) {
         if (first_row + r >= args.n_rows) break;

@@ -32,13 +32,17 @@ struct launch_shape {
     cudaStream_t stream;
 };
 
-// Returns the cudaError_t of the launch.
+// Returns the cudaError_t of this launch; what goes wrong while the kernel runs shows later.
 template <typename... Parameters, typename... Arguments>
 static inline int launch(const launch_shape &shape, void (*kernel)(Parameters...),
                          Arguments... arguments) {
 #if defined(__CUDACC__)
-    kernel<<<shape.grid, shape.block, shape.shared_nbytes, shape.stream>>>(arguments...);
-    return (int)cudaGetLastError();
+    cudaLaunchConfig_t config = {};
+    config.gridDim = shape.grid;
+    config.blockDim = shape.block;
+    config.dynamicSmemBytes = shape.shared_nbytes;
+    config.stream = shape.stream;
+    return (int)cudaLaunchKernelEx(&config, kernel, arguments...);
 #else
     return (int)simt::launch(shape.name, shape.grid, shape.block, shape.shared_nbytes, shape.stream,
                              [=] { kernel(arguments...); });

@@ -14,13 +14,16 @@
 //   arithmetic is fp32 but for the two products inside attention, whose operands are `dtype` and
 //   whose sums are fp32; results are rounded once, where they are stored.
 //   H is a multiple of 32 from 64 to 1024, D 32 or 64, F a multiple of 8, K at least 1; R and N
-//   may be 0, and N A is below 2^31.
+//   may be 0. N A and the items of a call times A stay below 2^30, R F below 2^34.
 //   A row's result depends on that row (in attention: on its title's rows) alone: the same bits
 //   wherever it stands and whatever stands beside it.
 //   Returns 0, or a cudaError_t: cudaErrorInvalidValue where the arguments are not as said here
-//   (nothing is enqueued), else what the launch returned.
-//   DTYPE_BF16 needs compute capability 8.0 in kernel_attention; all else runs from 7.5 up.
-//   Thread rule: calls are independent of each other; any thread may make them.
+//   (nothing is enqueued, not even for R or N of 0), else what the launch returned. What goes wrong
+//   while a kernel runs is told by whoever waits for the stream.
+//   Needs compute capability 7.5; kernel_attention with DTYPE_BF16 needs 8.0, which the caller
+//   checks: below, the kernel traps.
+//   Thread rule: calls are independent of each other; any thread may make them whose current device
+//   owns stream and memory.
 //
 // The kernel_..._cost functions count what a call with these arguments cannot avoid: each input
 // byte read once, each output byte written once, and the arithmetic of the formula (an exponential,

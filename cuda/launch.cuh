@@ -11,6 +11,8 @@
 #include "cuda/kernels.h"
 #include "cuda/row.cuh"
 
+enum { JOBS_MAX = 1 << 30 };  // of a launch, so that an int numbers them
+
 // That `pointer` is there and may be read 16 bytes at a time.
 static inline bool is_aligned(const void *pointer) {
     return pointer != nullptr && (uintptr_t)pointer % 16 == 0;

@@ -2,6 +2,7 @@
 //
 // The instructions that CUDA C has no function for (PTX ISA 8.x, sections "Warp level matrix
 // instructions" and "Data movement"). All lanes of a warp call them together, but for cp.async.
+// The kernels use the products; ldmatrix and cp.async so far serve the emulator's own tests alone.
 #ifndef WADER_CUDA_PTX_CUH
 #define WADER_CUDA_PTX_CUH
 

@@ -189,6 +189,19 @@ static void test_lengths(enum dtype dtype, int32_t n_heads, int32_t head_size) {
                title_batch(lengths, TITLES_MAX, rig_one_in(2) ? 0 : 1 + rig_below(9)));
 }
 
+// More blocks than any other test has.
+static void test_many(enum dtype dtype) {
+    enum { MANY = 4200 };
+    int32_t *lengths = rig_alloc(MANY, sizeof *lengths);
+    for (int32_t i = 0; i < MANY; i++) lengths[i] = 1;
+    struct cls_case item = case_create(dtype, 1, 64, title_batch(lengths, MANY, 0));
+    struct rig_array context = run_case(&item);
+    check_reference(&item, &context);
+    rig_free(&context);
+    case_free(&item);
+    free(lengths);
+}
+
 static void test_heads(enum dtype dtype, int32_t n_heads, int32_t head_size) {
     int32_t lengths[6];
     const int32_t n_titles = 1 + rig_below(6);
@@ -219,6 +232,7 @@ static void test_refusals(void) {
     REFUSES(dtype, (enum dtype)3);
     REFUSES(n_titles, -1);
     REFUSES(n_titles, INT32_MIN);
+    REFUSES(n_titles, (1 << 30) / good.n_heads + 1);
     REFUSES_POINTER(cu_seqlens);
     REFUSES_POINTER(query);
     REFUSES_POINTER(key_value);
@@ -258,6 +272,7 @@ int main(int argc, char **argv) {
             }
         }
     }
+    test_many((enum dtype)rig_below(3));
     test_refusals();
     test_cost();
     CHECK_INT(device_faults(), 0);

@@ -78,6 +78,7 @@ static void test_refusals(enum dtype dtype) {
     REFUSES(items_cap, -1);
     REFUSES(items_cap, INT32_MIN);
     REFUSES(n_multiprocessors, -1);
+    REFUSES(n_multiprocessors, 0);
     REFUSES_POINTER(qkv);
     REFUSES_POINTER(items);
     REFUSES_POINTER(starts);

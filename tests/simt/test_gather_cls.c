@@ -69,6 +69,29 @@ static void test_size(enum dtype dtype, int32_t n_titles, int32_t hidden_size) {
     title_batch_free(&batch);
 }
 
+// More blocks than a grid's second dimension takes: all titles but the last two are empty.
+static void test_many(void) {
+    enum { MANY = 65536 * 4 + 1, WIDTH = 64 };
+    int32_t *starts = rig_alloc(MANY + 1, sizeof *starts);
+    starts[MANY - 1] = 1;
+    starts[MANY] = 2;
+    struct rig_array hidden = rig_input(DTYPE_F16, 2 * WIDTH);
+    struct rig_array cls = rig_output(DTYPE_F16, (size_t)MANY * WIDTH);
+    rig_fill(hidden.values, hidden.n, -1, 1);
+    rig_send(&hidden);
+    const struct title_batch batch = {MANY, 2, starts};
+    int32_t *cu_seqlens = title_batch_send(&batch, 0);
+    const struct kernel_gather_cls args = {DTYPE_F16,  MANY,          WIDTH,
+                                           cu_seqlens, hidden.device, cls.device};
+    CHECK_INT(kernel_gather_cls(&args, NULL), CUDA_SUCCESS);
+    CHECK(rig_fetch(&cls));
+    check_titles(&batch, &hidden, &cls, WIDTH);
+    device_free(cu_seqlens);
+    rig_free(&cls);
+    rig_free(&hidden);
+    free(starts);
+}
+
 #define REFUSES(field, value)  RIG_REFUSES(kernel_gather_cls, good, field, value)
 #define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_gather_cls, good, field)
 
@@ -125,6 +148,7 @@ int main(int argc, char **argv) {
             }
         }
     }
+    test_many();
     test_refusals();
     test_cost();
     CHECK_INT(device_faults(), 0);

@@ -133,7 +133,7 @@ static void test_refusals(void) {
     rig_mark(&item.x);
     rig_send(&item.bias);
     good.bias = item.bias.device;
-    static const int32_t sizes[] = {-8, 1, 4, 7, 9, 12, 63};
+    static const int32_t sizes[] = {-8, 0, 1, 4, 7, 9, 12, 63};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) REFUSES(n_columns, sizes[i]);
     REFUSES(dtype, (enum dtype)3);
 #if !defined(__SANITIZE_ADDRESS__)  // with it goes UBSan, which ends a program over such a value
@@ -147,6 +147,7 @@ static void test_refusals(void) {
     REFUSES(bias, good.bias + 2);
     REFUSES(bias, good.bias + 1);
     // More threads than an int numbers.
+    REFUSES(n_rows, INT32_MAX);
     good.n_columns = 3072;
     REFUSES(n_rows, INT32_MAX);
     REFUSES(n_rows, 6000000);

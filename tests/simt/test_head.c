@@ -173,6 +173,7 @@ static void test_refusals(void) {
     REFUSES(n_titles, -1);
     REFUSES(n_titles, INT32_MIN);
     REFUSES(n_labels, -1);
+    REFUSES(n_labels, 0);
     REFUSES(n_labels, INT32_MIN);
     REFUSES_POINTER(x);
     REFUSES_POINTER(x_bias);
@@ -222,7 +223,9 @@ int main(int argc, char **argv) {
         }
         for (int kind = 0; kind < HEAD_KINDS; kind++) {
             test_size(3, 128, 6, (enum head_kind)kind);
+            test_size(2, 64, 100, (enum head_kind)kind);
         }
+        test_size(2, 96, 1000, HEAD_USUAL);
     }
     test_refusals();
     test_cost();

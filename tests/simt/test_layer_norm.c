@@ -162,6 +162,19 @@ static void test_zero_rows(enum dtype dtype) {
     norm_free(&item);
 }
 
+// Results beyond the largest number of F16 become infinity, in even and odd columns.
+static void test_overflow(enum dtype dtype) {
+    struct norm_case item = norm_create(dtype, 3, 96);
+    for (size_t i = 0; i < 96; i++) item.bias.values[i] = rig_one_in(2) ? 1e5F : -1e5F;
+    rig_send(&item.bias);
+    expect(&item);
+    struct rig_array out = check_apart(&item);
+    for (size_t i = 0; i < out.n && dtype == DTYPE_F16; i++)
+        CHECK(out.values[i] == copysignf(INFINITY, item.bias.values[i % 96]));
+    rig_free(&out);
+    norm_free(&item);
+}
+
 #define REFUSES(field, value)  RIG_REFUSES(kernel_layer_norm, good, field, value)
 #define REFUSES_POINTER(field) RIG_REFUSES_POINTER(kernel_layer_norm, good, field)
 
@@ -224,6 +237,7 @@ int main(int argc, char **argv) {
             test_zero_rows((enum dtype)d);
         }
     }
+    for (int d = 0; d < 3; d++) test_overflow((enum dtype)d);
     test_refusals();
     test_cost();
     CHECK_INT(device_faults(), 0);

@@ -105,7 +105,8 @@ void title_fill(const struct title_head *head, enum title_kind kind) {
     const double sharp = rig_one_in(2) ? 5 : 60;
     fill_random(head, kind == TITLE_SHARP ? sharp : 1.7);
     if (kind == TITLE_ONE_KEY) fill_one_key(head);
-    if (kind == TITLE_NEGATIVE) fill_scores(head, -2000, -2000);
+    const double low = rig_one_in(2) ? -2000 : -20000;
+    if (kind == TITLE_NEGATIVE) fill_scores(head, low, low);
     if (kind == TITLE_RISING) fill_scores(head, 0, rig_uniform(5, 60));
     if (kind == TITLE_FALLING) fill_scores(head, rig_uniform(5, 60), 0);
     if (kind == TITLE_LARGE && head->dtype == DTYPE_F16) fill_values(head, 60000, 65504);
