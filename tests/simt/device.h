@@ -24,6 +24,10 @@ void device_free(void *memory);  // NULL is fine
 void device_write(void *to, const void *from, size_t nbytes);  // host to device
 void device_read(void *to, const void *from, size_t nbytes);   // waits for all kernels first
 
+// From now on only the last `n` blocks of each grid run, 0: all. False where that cannot be: on a
+// device.
+int device_last_blocks(size_t n);
+
 // Faults that kernels committed since the last call, each already told on stderr. 0 where all is
 // well; on a device 1 when the last kernels failed.
 long device_faults(void);

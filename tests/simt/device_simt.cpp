@@ -37,6 +37,11 @@ void device_read(void *to, const void *from, size_t nbytes) {
     simt::read(to, from, nbytes);
 }
 
+int device_last_blocks(size_t n) {
+    simt::set_last_blocks(n);
+    return 1;
+}
+
 long device_faults(void) {
     const long n = simt::faults_in_all();
     simt::faults_forget();

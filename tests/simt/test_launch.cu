@@ -40,7 +40,7 @@ static void take_launches() {
 static char place[64] __attribute__((aligned(64)));  // where no kernel will look
 static const cudaStream_t stream = (cudaStream_t)(place + 32);
 
-// `n_warps`: the launch must hold, at least.
+// `n_warps`: the launch must hold, in as few blocks as that takes.
 static void check_launch(int result, int64_t n_warps) {
     CHECK_INT(result, SOME_ERROR);
     CHECK_INT(seen.n_launches, 1);
@@ -48,7 +48,8 @@ static void check_launch(int result, int64_t n_warps) {
     CHECK(seen.grid.x >= 1 && seen.grid.y == 1 && seen.grid.z == 1);
     CHECK(seen.block.x % 32 == 0 && seen.block.x <= 1024);
     CHECK(seen.block.y == 1 && seen.block.z == 1);
-    CHECK((int64_t)seen.grid.x * (seen.block.x / 32) >= n_warps);
+    const int64_t block_warps = seen.block.x / 32;
+    CHECK(seen.grid.x * block_warps >= n_warps && (seen.grid.x - 1) * block_warps < n_warps);
     CHECK_INT(seen.shared_nbytes, 0);
     seen.n_launches = 0;
 }
@@ -65,7 +66,8 @@ static void launch_rows(enum dtype dtype, int n, int hidden_size) {
     for (int form = GELU_ERF; form <= GELU_TANH; form++) {
         const struct kernel_gelu gelu = {dtype, (enum gelu_form)form, n, 4 * hidden_size, NULL,
                                          place};
-        check_launch(kernel_gelu(&gelu, stream), (int64_t)n / 4 * hidden_size * 4 / 8 / 32);
+        const int64_t n_threads = (int64_t)(n + 3) / 4 * (4 * hidden_size / 8);
+        check_launch(kernel_gelu(&gelu, stream), (n_threads + 31) / 32);
     }
     const struct kernel_gather_cls gather = {dtype, n, hidden_size, ids, place, place};
     check_launch(kernel_gather_cls(&gather, stream), n);
@@ -83,9 +85,9 @@ static void launch_attention(enum dtype dtype, int n, int n_heads, int head_size
         const struct kernel_attention args = {
             dtype, n_heads, head_size, 1, bucket, n, 132, place, (const attention_item *)place,
             ids,   place};
-        check_launch(kernel_attention(&args, stream), n * n_heads < 8192 ? n * n_heads : 8192);
-        // Never more than the device can use, however much work there may be.
-        CHECK(seen.grid.x <= 132 * 32);
+        // No more than the device can use, however much work there may be.
+        const int64_t n_jobs = (int64_t)n * n_heads, n_useful = 132 * 16 * 4;
+        check_launch(kernel_attention(&args, stream), n_jobs < n_useful ? n_jobs : n_useful);
     }
 }
 

@@ -80,6 +80,9 @@ int launch(const char *name, dim3 grid, dim3 block, size_t shared_nbytes, cudaSt
 
 enum class schedule { forward, reverse, random };
 void set_schedule(schedule order, uint64_t seed);
+// Only the last `n` blocks of each grid run; 0: all of them. So the far end of a grid can be seen
+// that nobody could wait for.
+void set_last_blocks(size_t n);
 // Late: a cp.async copies when it is waited for. Early: when it is issued.
 void set_async_copies(bool early);
 void set_perturbed_math(bool perturbed);

@@ -20,6 +20,7 @@ bool has_checker(void) {
 }
 
 static std::mutex one_kernel;
+static size_t last_blocks;  // of a grid to run; 0: all
 static int (*taker)(const kernel_launch &launch) = run;
 static thread_local cudaError_t last_error = cudaSuccess;
 
@@ -59,6 +60,10 @@ void on_launch(int (*take)(const kernel_launch &launch)) {
     taker = take;
 }
 
+void set_last_blocks(size_t n) {
+    last_blocks = n;
+}
+
 // Number i of those that the schedule takes in turn. `step` is prime to n.
 static size_t block_number(size_t i, size_t n, size_t first, size_t step) {
     if (block_order == schedule::forward) return i;
@@ -77,7 +82,8 @@ static size_t common_divisor(size_t a, size_t b) {
 
 static int run_blocks(const kernel_launch &launch) {
     const dim3 g = launch.grid;
-    const size_t n = (size_t)g.x * g.y * g.z;
+    const size_t n_all = (size_t)g.x * g.y * g.z;
+    const size_t n = last_blocks == 0 || last_blocks > n_all ? n_all : last_blocks;
     size_t first = 0, step = 1;
     if (block_order == schedule::random) {
         first = random_number() % n;
@@ -89,7 +95,7 @@ static int run_blocks(const kernel_launch &launch) {
     block.n_threads = launch.block.x * launch.block.y * launch.block.z;
     block.dynamic_shared = shared_window(launch.shared_nbytes);
     for (size_t i = 0; i < n; i++) {
-        const size_t number = block_number(i, n, first, step);
+        const size_t number = n_all - n + block_number(i, n, first, step);
         block.index = {(unsigned)(number % g.x), (unsigned)(number / g.x % g.y),
                        (unsigned)(number / g.x / g.y)};
         memset(block.dynamic_shared, 0xff, launch.shared_nbytes);
