@@ -72,7 +72,7 @@ def check_includes(name, lines):
 def check_file(root, path):
     name = str(path.relative_to(root))
     lines = path.read_text(encoding="utf-8").split("\n")
-    is_c = path.suffix in (".c", ".h", ".cu", ".cuh")
+    is_c = path.suffix in (".c", ".h", ".cu", ".cuh", ".cpp")
     yield from check_lines(name, lines[:-1] if lines[-1] == "" else lines, is_c)
     if is_c:
         yield from check_functions(name, lines)
@@ -83,7 +83,7 @@ def main():
     root = pathlib.Path(sys.argv[1])
     files = [path for room in ("cuda", "host", "tokenizer", "weights", "tests", "data")
              for path in sorted((root / room).rglob("*"))
-             if path.suffix in (".c", ".h", ".cu", ".cuh", ".py", ".sh")]
+             if path.suffix in (".c", ".h", ".cu", ".cuh", ".cpp", ".py", ".sh")]
     faults = [fault for path in files for fault in check_file(root, path)]
     for name, number, what in faults:
         print(f"{name}:{number}: {what}")

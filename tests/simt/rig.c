@@ -18,7 +18,7 @@ struct tally {
 
 static struct check_random random_state;
 static int n_cases = 1;
-static bool wants_digest;
+static bool wants_digest, wants_every_length;
 static uint64_t digest = UINT64_C(0xcbf29ce484222325);
 static struct tally tallies[N_DTYPES];
 
@@ -30,12 +30,15 @@ int rig_open(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--digest") == 0) {
             wants_digest = true;
+        } else if (strcmp(argv[i], "--every-length") == 0) {
+            wants_every_length = true;
         } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             seed = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--cases") == 0 && i + 1 < argc) {
             n_cases = atoi(argv[++i]);
         } else {
-            fprintf(stderr, "usage: %s [--seed N] [--cases N] [--digest]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--seed N] [--cases N] [--digest] [--every-length]\n",
+                    argv[0]);
             return 2;
         }
     }
@@ -44,6 +47,10 @@ int rig_open(int argc, char **argv) {
     random_state.state = seed;
     printf("seed %llu\n", seed);
     return RIG_GO;
+}
+
+bool rig_wants_every_length(void) {
+    return wants_every_length;
 }
 
 int rig_n_cases(void) {

@@ -7,6 +7,7 @@
 //   usage of each test: test_NAME [--seed N] [--cases N] [--digest]
 //     --seed N    replays a run; without it every run draws fresh inputs and prints its seed
 //     --cases N   repeats everything N times with fresh inputs; the default is 1
+//     --every-length  attention to titles of 65 to 512 tokens, each length once, and nothing else
 //     --digest    prints a digest of all that the kernels wrote: the same for every schedule
 #ifndef WADER_TESTS_SIMT_RIG_H
 #define WADER_TESTS_SIMT_RIG_H
@@ -25,6 +26,7 @@ enum { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1 };  // of cudaError_t
 // Reads the arguments and opens the device. RIG_GO, or the code to exit with.
 int rig_open(int argc, char **argv);
 int rig_n_cases(void);
+bool rig_wants_every_length(void);
 void rig_report(void);  // how near the results came to what is allowed; the digest if wanted
 
 // ---- random numbers

@@ -284,6 +284,32 @@ static void test_long(enum dtype dtype, int32_t n_heads, int32_t head_size) {
     test_batch(dtype, n_heads, head_size, title_batch(lengths, n, random_dummies()), 1);
 }
 
+static void test_lengths(enum dtype dtype, int32_t head_size, int32_t *lengths, int32_t n) {
+    struct attention_case item =
+        case_create(dtype, 64 / head_size, head_size, title_batch(lengths, n, random_dummies()));
+    struct rig_array context = run_case(&item);
+    check_reference(&item, &context);
+    rig_free(&context);
+    case_free(&item);
+}
+
+// Every length that takes several items, those of the fifth bucket in all 16-bit formats and head
+// sizes, the longer ones in one each.
+static void test_every_length(void) {
+    enum { FIFTH = 64, LONGER = 384, COMBINATIONS = 4 };
+    int32_t fifth[FIFTH], longer[LONGER];
+    for (int32_t i = 0; i < FIFTH; i++) fifth[i] = 65 + i;
+    for (int32_t i = 0; i < LONGER; i++) longer[i] = 129 + i;
+    rig_shuffle(longer, LONGER);
+    for (int c = 0; c < COMBINATIONS; c++) {
+        const enum dtype dtype = c % 2 == 0 ? DTYPE_F16 : DTYPE_BF16;
+        const int32_t head_size = c / 2 == 0 ? 64 : 32, n = LONGER / COMBINATIONS;
+        rig_shuffle(fifth, FIFTH);
+        test_lengths(dtype, head_size, fifth, FIFTH);
+        test_lengths(dtype, head_size, longer + c * n, n);
+    }
+}
+
 static void test_heads(enum dtype dtype, int32_t n_heads, int32_t head_size) {
     int32_t lengths[4];
     for (int32_t i = 0; i < 4; i++) lengths[i] = rig_below(i == 3 ? 70 : n_heads > 3 ? 20 : 40);
@@ -294,7 +320,8 @@ int main(int argc, char **argv) {
     const int code = rig_open(argc, argv);
     if (code != RIG_GO) return code;
     static const int32_t heads_of_64[] = {1, 2, 3, 12, 16}, heads_of_32[] = {2, 3, 12, 16, 32};
-    for (int i = 0; i < rig_n_cases(); i++) {
+    if (rig_wants_every_length()) test_every_length();
+    for (int i = 0; i < rig_n_cases() && !rig_wants_every_length(); i++) {
         for (int d = 0; d < 3; d++) {
             const enum dtype dtype = (enum dtype)d;
             test_short(dtype, 1, 64);
