@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/forward.h"
+
+#include <string.h>
+
+#include "cuda/attention_items.h"
+#include "cuda/device_weights.h"
+#include "cuda/kernels.h"
+
+// A pass being enqueued. After the first failure nothing more is.
+struct pass {
+    const struct forward *forward;
+    const char *slot;  // on the device
+    struct CUstream_st *stream;
+    int code;
+};
+
+static void *at(const struct pass *pass, size_t offset) {
+    return pass->forward->block + offset;
+}
+
+static const void *input(const struct pass *pass, size_t offset) {
+    return pass->slot + offset;
+}
+
+static void product(struct pass *pass, struct matmul *matmul, size_t x, size_t weight,
+                    const void *bias, size_t y) {
+    if (pass->code != 0) return;
+    pass->code = matmul_run(matmul, at(pass, x), at(pass, weight), bias, at(pass, y), pass->stream);
+}
+
+#define ENQUEUE(pass, kernel, ...)                                            \
+    do {                                                                      \
+        const struct kernel args_ = {__VA_ARGS__};                            \
+        if ((pass)->code == 0) (pass)->code = kernel(&args_, (pass)->stream); \
+    } while (0)
+
+static void embed(struct pass *pass) {
+    const struct forward *forward = pass->forward;
+    const struct memory_plan *plan = &forward->plan;
+    ENQUEUE(pass, kernel_embed, .dtype = forward->dtype, .n_rows = forward->n_rows,
+            .hidden_size = forward->config->hidden_size, .eps = forward->config->layer_norm_eps,
+            .token_ids = input(pass, plan->slot.token_ids),
+            .position_ids = input(pass, plan->slot.position_ids),
+            .word = at(pass, plan->word_embeddings),
+            .position = at(pass, plan->position_embeddings),
+            .weight = at(pass, plan->embedding_norm_weight),
+            .bias = at(pass, plan->embedding_norm_bias), .out = at(pass, plan->hidden));
+}
+
+static void attend(struct pass *pass) {
+    const struct forward *forward = pass->forward;
+    const struct memory_plan *plan = &forward->plan;
+    for (int32_t b = 0; b < ATTENTION_BUCKETS; b++) {
+        ENQUEUE(pass, kernel_attention, .dtype = forward->dtype,
+                .n_heads = forward->config->n_heads,
+                .head_size = forward->config->hidden_size / forward->config->n_heads,
+                .scale = device_weights_scale(forward->config), .bucket = b,
+                .items_cap = (int32_t)plan->slot.items_cap,
+                .n_multiprocessors = forward->n_multiprocessors, .qkv = at(pass, plan->wide),
+                .items = input(pass, plan->slot.items), .starts = input(pass, plan->slot.starts),
+                .context = at(pass, plan->context));
+    }
+}
+
+// hidden = LayerNorm(narrow + bias + hidden), for `n_rows` rows.
+static void add_norm(struct pass *pass, int32_t n_rows, size_t hidden, size_t bias,
+                     size_t norm_weight, size_t norm_bias) {
+    const struct forward *forward = pass->forward;
+    ENQUEUE(pass, kernel_layer_norm, .dtype = forward->dtype, .n_rows = n_rows,
+            .hidden_size = forward->config->hidden_size, .eps = forward->config->layer_norm_eps,
+            .x = at(pass, forward->plan.narrow), .x_bias = at(pass, bias),
+            .residual = at(pass, hidden), .weight = at(pass, norm_weight),
+            .bias = at(pass, norm_bias), .out = at(pass, hidden));
+}
+
+// What follows attention, for all rows or for those of [CLS].
+static void finish_layer(struct pass *pass, size_t begin, bool is_cls) {
+    const struct forward *forward = pass->forward;
+    const struct memory_plan *plan = &forward->plan;
+    const struct layer_places *layer = &plan->layer;
+    const struct forward_matmuls *m = &forward->matmuls;
+    const int32_t n_rows = is_cls ? forward->n_titles : forward->n_rows;
+    const size_t hidden = is_cls ? plan->cls : plan->hidden;
+    const size_t context = is_cls ? plan->cls_context : plan->context;
+    product(pass, is_cls ? m->cls_attention_output : m->attention_output, context,
+            begin + layer->attention_output_weight, NULL, plan->narrow);
+    add_norm(pass, n_rows, hidden, begin + layer->attention_output_bias,
+             begin + layer->attention_norm_weight, begin + layer->attention_norm_bias);
+    const bool in_epilogue = feed_in_epilogue(forward->dtype);
+    product(pass, is_cls ? m->cls_intermediate : m->intermediate, hidden,
+            begin + layer->intermediate_weight,
+            in_epilogue ? at(pass, begin + layer->intermediate_bias) : NULL, plan->wide);
+    if (!in_epilogue) {
+        ENQUEUE(pass, kernel_gelu, .dtype = forward->dtype, .form = GELU_ERF, .n_rows = n_rows,
+                .n_columns = forward->config->intermediate_size,
+                .bias = at(pass, begin + layer->intermediate_bias), .x = at(pass, plan->wide));
+    }
+    product(pass, is_cls ? m->cls_output : m->output, plan->wide, begin + layer->output_weight,
+            NULL, plan->narrow);
+    add_norm(pass, n_rows, hidden, begin + layer->output_bias, begin + layer->output_norm_weight,
+             begin + layer->output_norm_bias);
+}
+
+// The classifier sees [CLS] alone: keys and values of every row, the rest of each title's first.
+// The weight's first H rows are the query's, the other 2H those of key and value (fold.h).
+static void last_layer(struct pass *pass, size_t begin) {
+    const struct forward *forward = pass->forward;
+    const struct memory_plan *plan = &forward->plan;
+    const size_t h = (size_t)forward->config->hidden_size;
+    const size_t element = forward->dtype == DTYPE_F32 ? sizeof(float) : 2;
+    const size_t weight = begin + plan->layer.qkv_weight;
+    product(pass, forward->matmuls.key_value, plan->hidden, weight + h * h * element, NULL,
+            plan->wide);
+    ENQUEUE(pass, kernel_gather_cls, .dtype = forward->dtype, .n_titles = forward->n_titles,
+            .hidden_size = forward->config->hidden_size,
+            .cu_seqlens = input(pass, plan->slot.cu_seqlens), .hidden = at(pass, plan->hidden),
+            .cls = at(pass, plan->cls));
+    product(pass, forward->matmuls.cls_query, plan->cls, weight,
+            at(pass, begin + plan->layer.qkv_bias), plan->query);
+    ENQUEUE(pass, kernel_attention_cls, .dtype = forward->dtype, .n_titles = forward->n_titles,
+            .n_heads = forward->config->n_heads,
+            .head_size = forward->config->hidden_size / forward->config->n_heads,
+            .scale = device_weights_scale(forward->config),
+            .cu_seqlens = input(pass, plan->slot.cu_seqlens), .query = at(pass, plan->query),
+            .key_value = at(pass, plan->wide), .context = at(pass, plan->cls_context));
+    finish_layer(pass, begin, true);
+}
+
+static void classify(struct pass *pass, int32_t slot) {
+    const struct forward *forward = pass->forward;
+    const struct memory_plan *plan = &forward->plan;
+    product(pass, forward->matmuls.pooler, plan->cls, plan->pooler_weight, NULL, plan->pooled);
+    ENQUEUE(pass, kernel_head, .n_titles = forward->n_titles,
+            .hidden_size = forward->config->hidden_size, .n_labels = forward->config->n_labels,
+            .x = at(pass, plan->pooled), .x_bias = at(pass, plan->pooler_bias),
+            .weight = at(pass, plan->classifier_weight), .bias = at(pass, plan->classifier_bias),
+            .logits = at(pass, plan->slots + (size_t)slot * plan->slot.nbytes + plan->slot.logits));
+}
+
+int forward_enqueue(const struct forward *forward, int32_t slot, struct CUstream_st *stream) {
+    const struct memory_plan *plan = &forward->plan;
+    struct pass pass = {.forward = forward,
+                        .slot = forward->block + plan->slots + (size_t)slot * plan->slot.nbytes,
+                        .stream = stream};
+    const int32_t last = forward->config->n_layers - 1;
+    embed(&pass);
+    for (int32_t l = 0; l < last; l++) {
+        const size_t begin = plan->layers + (size_t)l * plan->layer_nbytes;
+        product(&pass, forward->matmuls.qkv, plan->hidden, begin + plan->layer.qkv_weight,
+                at(&pass, begin + plan->layer.qkv_bias), plan->wide);
+        attend(&pass);
+        finish_layer(&pass, begin, false);
+    }
+    last_layer(&pass, plan->layers + (size_t)last * plan->layer_nbytes);
+    classify(&pass, slot);
+    return pass.code;
+}
+
+void forward_prepare(const struct forward *forward, int32_t n_titles, void *pinned) {
+    const struct slot_places *places = &forward->plan.slot;
+    char *slot = pinned;
+    int32_t *token_ids = (int32_t *)(void *)(slot + places->token_ids);
+    int32_t *cu_seqlens = (int32_t *)(void *)(slot + places->cu_seqlens);
+    const int32_t n_tokens = cu_seqlens[n_titles];
+    memset(token_ids + n_tokens, 0, (size_t)(forward->n_rows - n_tokens) * sizeof *token_ids);
+    for (int32_t i = n_titles + 1; i <= forward->n_titles; i++) cu_seqlens[i] = n_tokens;
+    attention_positions(cu_seqlens, n_titles, forward->n_rows,
+                        (int32_t *)(void *)(slot + places->position_ids));
+    attention_items_build(cu_seqlens, n_titles,
+                          (struct attention_item *)(void *)(slot + places->items),
+                          (int32_t *)(void *)(slot + places->starts));
+}
+
+enum status forward_create(struct forward *forward, struct matmul_context *context,
+                           struct error *error) {
+    const int32_t h = forward->config->hidden_size, f = forward->config->intermediate_size;
+    const int32_t t = forward->n_rows, n = forward->n_titles;
+    const enum dtype dtype = forward->dtype;
+    const enum matmul_epilogue feed = feed_in_epilogue(dtype) ? MATMUL_BIAS_GELU : MATMUL_PLAIN;
+    struct forward_matmuls *m = &forward->matmuls;
+    const struct {
+        struct matmul **out;
+        int32_t n_rows;
+        struct matmul_shape shape;
+    } wanted[] = {
+        {&m->qkv, t, {3 * h, h, dtype, dtype, MATMUL_BIAS}},
+        {&m->key_value, t, {2 * h, h, dtype, dtype, MATMUL_PLAIN}},
+        {&m->attention_output, t, {h, h, dtype, dtype, MATMUL_PLAIN}},
+        {&m->intermediate, t, {f, h, dtype, dtype, feed}},
+        {&m->output, t, {h, f, dtype, dtype, MATMUL_PLAIN}},
+        {&m->cls_query, n, {h, h, dtype, dtype, MATMUL_BIAS}},
+        {&m->cls_attention_output, n, {h, h, dtype, dtype, MATMUL_PLAIN}},
+        {&m->cls_intermediate, n, {f, h, dtype, dtype, feed}},
+        {&m->cls_output, n, {h, f, dtype, dtype, MATMUL_PLAIN}},
+        {&m->pooler, n, {h, h, dtype, DTYPE_F32, MATMUL_PLAIN}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        enum status status =
+            matmul_create(context, &wanted[i].shape, wanted[i].n_rows, wanted[i].out, error);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+void forward_destroy(struct forward *forward) {
+    struct forward_matmuls *m = &forward->matmuls;
+    struct matmul *all[] = {
+        m->qkv,        m->key_value, m->attention_output,     m->intermediate,
+        m->output,     m->cls_query, m->cls_attention_output, m->cls_intermediate,
+        m->cls_output, m->pooler};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) matmul_destroy(all[i]);
+    *m = (struct forward_matmuls){0};
+}
