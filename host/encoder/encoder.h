@@ -72,7 +72,8 @@ struct encoder_slot *encoder_slot(struct encoder *encoder, int32_t i);
 void encoder_submit(struct encoder *encoder, int32_t i);
 
 // Waits until the logits of slot i, which was submitted, are there. STATUS_MODEL when the device
-// failed, STATUS_IO when memory did not suffice.
+// failed, STATUS_IO when memory did not suffice, STATUS_AGAIN when a device died in the middle of a
+// run: the same command may succeed on another one.
 enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error);
 
 // No slot may be in flight. NULL is fine.

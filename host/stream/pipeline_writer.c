@@ -38,7 +38,8 @@ static bool batch_is_used_up(const struct writer *writer) {
     return writer->batch != NULL && writer->title == writer->batch->n_titles;
 }
 
-// The logits of the next title. STATUS_AGAIN when the run is stopping for another reason.
+// The logits of the next title. STATUS_AGAIN when the run is stopping for another reason, which the
+// pipeline then knows already; or when the encoder says so.
 static enum status next_logits(struct writer *writer, const float **logits, struct error *error) {
     struct pipeline *pipeline = writer->pipeline;
     struct encoder *encoder = pipeline->config.encoder;
@@ -149,9 +150,9 @@ static enum status write_chunks(struct writer *writer, struct error *error) {
 void *pipeline_run_writer(void *argument) {
     struct pipeline *pipeline = argument;
     struct writer writer = {.pipeline = pipeline};
-    struct error error;
+    struct error error = {""};
     enum status status = write_chunks(&writer, &error);
-    if (status != STATUS_OK && status != STATUS_AGAIN) pipeline_fail(pipeline, status, &error);
+    if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);  // the first one counts
     if (writer.batch != NULL) release_batch(&writer);
     buffer_free(&writer.rows);
     pipeline_leave(pipeline);

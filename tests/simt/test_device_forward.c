@@ -66,7 +66,9 @@ static float *run(const struct forward *forward, const struct titles *titles, co
         cu_seqlens[i + 1] = cu_seqlens[i] + length;
     }
     CHECK(cu_seqlens[n] <= forward->n_rows && n <= forward->n_titles);
+    const int32_t n_tokens = cu_seqlens[n];
     forward_prepare(forward, n, pinned);
+    for (int32_t i = n; i <= forward->n_titles; i++) CHECK_INT(cu_seqlens[i], n_tokens);
     char *device = forward->block + plan->slots + (size_t)slot * plan->slot.nbytes;
     device_write(device, pinned, plan->slot.inputs_nbytes);
     const int code = forward_enqueue(forward, slot, NULL);

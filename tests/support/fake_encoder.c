@@ -139,7 +139,7 @@ static enum status fake_wait(struct encoder *encoder, int32_t i, struct error *e
     slot->slot.seconds = 0.001;
     const bool fails = fake->spec.fail_at >= 0 && slot->batch >= fake->spec.fail_at;
     pthread_mutex_unlock(&fake->mutex);
-    return fails ? error_set(error, STATUS_MODEL, "the fake device failed") : STATUS_OK;
+    return fails ? error_set(error, fake->spec.failure, "the fake device failed") : STATUS_OK;
 }
 
 static void fake_destroy(struct encoder *encoder) {

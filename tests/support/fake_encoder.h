@@ -12,10 +12,11 @@ enum { FAKE_LABELS = 5 };
 
 struct fake_encoder_spec {
     int32_t batch_tokens, titles_cap, n_slots, max_length;
-    int n_threads;    // 0: computes in encoder_wait
-    int delay_us;     // that a batch takes, at most
-    int64_t fail_at;  // this batch and all later ones fail with STATUS_MODEL; -1: none
-    int32_t nan_id;   // titles with this token get logits that are not finite
+    int n_threads;        // 0: computes in encoder_wait
+    int delay_us;         // that a batch takes, at most
+    int64_t fail_at;      // this batch and all later ones fail; -1: none
+    enum status failure;  // what they fail with
+    int32_t nan_id;       // titles with this token get logits that are not finite
 };
 
 struct encoder *fake_encoder_create(const struct fake_encoder_spec *spec);

@@ -131,14 +131,16 @@ void rig_expect(const struct rig *rig, struct span catalog, struct buffer *rows,
 
 enum status rig_run(const struct rig *rig, const struct rig_run *run, const char *input_path,
                     const char *output_path, struct totals *totals, struct error *error) {
-    const struct fake_encoder_spec spec = {.batch_tokens = run->batch_tokens,
-                                           .titles_cap = run->titles_cap,
-                                           .n_slots = run->n_slots,
-                                           .max_length = RIG_MAX_LENGTH,
-                                           .n_threads = run->n_threads,
-                                           .delay_us = run->delay_us,
-                                           .fail_at = run->fail_at,
-                                           .nan_id = rig->nan_id};
+    const struct fake_encoder_spec spec = {
+        .batch_tokens = run->batch_tokens,
+        .titles_cap = run->titles_cap,
+        .n_slots = run->n_slots,
+        .max_length = RIG_MAX_LENGTH,
+        .n_threads = run->n_threads,
+        .delay_us = run->delay_us,
+        .fail_at = run->fail_at,
+        .failure = run->failure != STATUS_OK ? run->failure : STATUS_MODEL,
+        .nan_id = rig->nan_id};
     struct pipeline_config config = {.encoder = fake_encoder_create(&spec),
                                      .tokenizer = rig->tokenizer,
                                      .record_format = rig->record_format,

@@ -24,7 +24,8 @@ struct rig {
 struct rig_run {
     int32_t batch_tokens, titles_cap, n_slots, n_tokenizers;
     int n_threads, delay_us, flush_ms;
-    int64_t fail_at;  // -1: never
+    int64_t fail_at;      // -1: never
+    enum status failure;  // of the encoder then; STATUS_OK stands for STATUS_MODEL
     bool header, fail_on_bad;
     struct record_watcher watcher;
 };

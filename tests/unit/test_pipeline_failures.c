@@ -38,17 +38,19 @@ static void check_failure(const struct rig_run *run, enum status status, const c
     CHECK(access(out_path, F_OK) != 0);
 }
 
-static void encoder_fails(void) {
+// STATUS_AGAIN is a failure like the others, though a stage that stops for one calls it that, too.
+static void encoder_fails(enum status failure) {
     static const int64_t batches[] = {0, 1, 2, 5, 50};
     write_input(&catalog);
     for (size_t i = 0; i < ARRAY_LEN(batches); i++) {
         for (int32_t n_slots = 1; n_slots <= 4; n_slots += 3) {
             struct rig_run run = plain;
             run.fail_at = batches[i];
+            run.failure = failure;
             run.n_slots = n_slots;
             run.n_threads = (int)i % 3;
             run.delay_us = 500;
-            check_failure(&run, STATUS_MODEL, "the fake device failed");
+            check_failure(&run, failure, "the fake device failed");
         }
     }
 }
@@ -161,7 +163,8 @@ int main(void) {
     for (size_t i = 0; i < catalog.len; i++) {
         if (catalog.bytes[i] == '!') catalog.bytes[i] = '?';
     }
-    encoder_fails();
+    encoder_fails(STATUS_MODEL);
+    encoder_fails(STATUS_AGAIN);
     bad_record();
     damaged_input();
     output_fails();
