@@ -6,7 +6,7 @@
 // One algorithm a shape. It is chosen for MATMUL_REFERENCE_ROWS rows, whatever R is, and used for
 // every R: so the sum of an output element runs in one order, and neither the batch size nor a
 // row's place or neighbours can change its bits. Algorithms that split the sum between blocks are
-// never taken. The choice is kept on disk (algorithm_cache.h).
+// never taken.
 //
 // Codes are those of runtime.h; a cublasStatus_t is MATMUL_CODE + its value.
 #ifndef WADER_CUDA_MATMUL_H
