@@ -226,7 +226,7 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
 }
 
 // A fault of one input is no reason to leave the others; a fault of ours, the disk's or the
-// device's is. The exit code is the first fault's.
+// device's is, and gives the exit code. Otherwise that is the first fault's.
 static enum status label_all(struct job *job, struct error *error) {
     enum status first = STATUS_OK;
     size_t n_failed = 0;

@@ -133,6 +133,34 @@ static void output_fails(void) {
     }
 }
 
+// What stdout got before the encoder failed is the beginning of what it should have got, and has no
+// row of the batch that failed. Blocks go out, not rows: the last row may be cut.
+static void rows_before_failure(void) {
+    static char bytes[8 << 20];
+    struct buffer want = {0};
+    struct totals totals;
+    struct error error = {""};
+    char path[TEMP_PATH_MAX];
+    path_join(path, sizeof path, rig.dir, "rows", NULL);
+    write_input(&catalog);
+    rig_expect(&rig, (struct span){catalog.bytes, catalog.len}, &want, &totals);
+    for (int64_t batch = 0; batch <= 40; batch += 20) {
+        struct rig_run run = plain;
+        run.fail_at = batch;
+        run.failure = STATUS_AGAIN;
+        const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600), again = dup(fd);
+        CHECK_INT(run_to(fd, &run, in_path, &error), STATUS_AGAIN);
+        const ssize_t n = pread(again, bytes, sizeof bytes, 0);
+        close(again);
+        CHECK(batch < 40 || n > 0);
+        CHECK(n >= 0 && (size_t)n < want.len && memcmp(bytes, want.bytes, (size_t)n) == 0);
+        int64_t n_rows = 0;
+        for (ssize_t i = 0; i < n; i++) n_rows += bytes[i] == '\n';
+        CHECK(n_rows <= batch * run.titles_cap);
+    }
+    buffer_free(&want);
+}
+
 // The input is a pipe that says nothing more, and whose writer lives on: the failure behind it is
 // told at once all the same.
 static void idle_input(void) {
@@ -168,6 +196,7 @@ int main(void) {
     bad_record();
     damaged_input();
     output_fails();
+    rows_before_failure();
     idle_input();
     buffer_free(&catalog);
     rig_close(&rig);
