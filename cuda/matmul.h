@@ -6,7 +6,7 @@
 // One algorithm a shape. It is chosen for MATMUL_REFERENCE_ROWS rows, whatever R is, and used for
 // every R: so the sum of an output element runs in one order, and neither the batch size nor a
 // row's place or neighbours can change its bits. Algorithms that split the sum between blocks are
-// never taken.
+// never taken. The choice is kept on disk (algorithm_cache.h).
 //
 // Codes are those of runtime.h; a cublasStatus_t is MATMUL_CODE + its value.
 #ifndef WADER_CUDA_MATMUL_H
@@ -49,7 +49,9 @@ void matmul_set_workspace(struct matmul_context *context, void *workspace);
 // Writes new choices to disk; that they cannot be written is no fault.
 void matmul_keep_choices(const struct matmul_context *context);
 
-// A product of `n_rows` rows. STATUS_MODEL when the library has no algorithm that serves.
+// A product of `n_rows` rows. STATUS_MODEL when the library has no algorithm that serves, or does
+// not take the chosen one for so many rows. Works on the device that the thread uses: the
+// context's.
 struct matmul;
 enum status matmul_create(struct matmul_context *context, const struct matmul_shape *shape,
                           int32_t n_rows, struct matmul **out, struct error *error);

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WADER_VERSION "0.1.0"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -99,5 +103,9 @@ enum status path_join(char *path, size_t cap, const char *dir, const char *name,
 
 // What stands behind the last slash of `path`, a part of it.
 const char *path_base(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
