@@ -18,7 +18,7 @@ static inline bool feed_in_epilogue(enum dtype dtype) {
 float device_weights_scale(const struct bert_config *config);
 
 // Fills [0, plan->weights_nbytes) of `block` on the device that the thread uses, and waits until
-// all of it is there. Memory of the host: one matrix in fp32 and once more in `dtype`. Returns a
+// all of it is there, without a time limit. Host memory: one layer's folded weights. Returns a
 // code of runtime.h in `*code` with STATUS_MODEL when the device failed; STATUS_IO without memory,
 // `*code` 0.
 enum status device_weights_upload(const struct model *model, const struct memory_plan *plan,

@@ -197,13 +197,16 @@ static bool are_guards_whole(const struct rig_array *array) {
            is_guard_whole(array, array->memory + array->n_guard + array_nbytes(array));
 }
 
+void rig_digest(const void *bytes, size_t nbytes) {
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < nbytes; i++)
+        digest = (digest ^ at[i]) * UINT64_C(0x100000001b3);  // FNV-1a
+}
+
 bool rig_fetch(struct rig_array *array) {
     device_read(array->bits, array->device, array_nbytes(array));
     read_bits(array);
-    const unsigned char *bytes = array->bits;
-    for (size_t i = 0; i < array_nbytes(array); i++) {
-        digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);  // FNV-1a
-    }
+    rig_digest(array->bits, array_nbytes(array));
     return are_guards_whole(array);
 }
 

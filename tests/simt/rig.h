@@ -27,6 +27,7 @@ enum { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1 };  // of cudaError_t
 int rig_open(int argc, char **argv);
 int rig_n_cases(void);
 bool rig_wants_every_length(void);
+void rig_digest(const void *bytes, size_t nbytes);  // adds to it; rig_fetch does so by itself
 void rig_report(void);  // how near the results came to what is allowed; the digest if wanted
 
 // ---- random numbers

@@ -14,7 +14,8 @@
 #include "tests/support/must.h"
 #include "tests/support/tiny_model.h"
 
-// Of the logits' scale; those of test_forward.c, where it is told what was seen.
+// Of the logits' scale. The worst of 120 models a format were 9e-7, 3e-3 and 2.5e-2: what 2 or 3
+// layers of rounded weights and activations leave.
 static const double tolerance[] = {[DTYPE_F32] = 5e-6, [DTYPE_F16] = 1e-2, [DTYPE_BF16] = 8e-2};
 
 enum { N_TITLES = 7, N_SLOTS = 2 };
@@ -74,6 +75,8 @@ static float *run(const struct forward *forward, const struct titles *titles, co
     const int code = forward_enqueue(forward, slot, NULL);
     float *logits = code == 0 ? must_zeroed(plan->slot.logits_nbytes, 1) : NULL;
     if (code == 0) device_read(logits, device + plan->slot.logits, plan->slot.logits_nbytes);
+    if (code == 0)
+        rig_digest(logits, (size_t)n * (size_t)forward->config->n_labels * sizeof *logits);
     if (code != 0) CHECK_INT(code, RUNTIME_SYNC_FAILURE);
     free(pinned);
     return logits;
@@ -151,7 +154,7 @@ static void test_model(enum dtype dtype, int32_t head_size) {
     compare(model, &titles, all, dtype);
     check_same_bits(&forward, &titles, all);
     // A product that fails ends the pass, whichever it is, and the next one is right again.
-    runtime_sync_fail_product(rig_below(5 + 4 * (spec.config.n_layers - 1)));
+    runtime_sync_fail_product(rig_below(6 + 4 * (spec.config.n_layers - 1)));
     CHECK(run(&forward, &titles, order, N_TITLES, 0) == NULL);
     runtime_sync_fail_product(-1);
     check_same_bits(&forward, &titles, all);
@@ -167,9 +170,11 @@ static void test_model(enum dtype dtype, int32_t head_size) {
 int main(int argc, char **argv) {
     const int code = rig_open(argc, argv);
     if (code != RIG_GO) return code;
-    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-        test_model((enum dtype)dtype, 32);
-        test_model((enum dtype)dtype, 64);
+    for (int c = 0; c < rig_n_cases(); c++) {
+        for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+            test_model((enum dtype)dtype, 32);
+            test_model((enum dtype)dtype, 64);
+        }
     }
     rig_report();
     CHECK_INT(device_faults(), 0);

@@ -191,7 +191,7 @@ static void test_rows(void) {
     CHECK_INT(memory_plan_titles(45056), 5632);
 }
 
-// bert-base-multilingual-cased by hand: 177,853,440 parameters of the encoder and the pooler.
+// bert-base-multilingual-cased by hand: its matrices, and what is small beside them.
 static void test_mbert(void) {
     const struct bert_config config = {.vocab_size = 119547,
                                        .max_positions = 512,
@@ -209,8 +209,7 @@ static void test_mbert(void) {
         119547U * 768U + 12U * (4U * 768U * 768U + 2U * 768U * 3072U) + 768U * 768U;
     CHECK(plan.weights_nbytes > 2 * matrices + 512U * 768U * 4U);
     CHECK(plan.weights_nbytes < 2 * matrices + 512U * 768U * 4U + (1U << 20));
-    const size_t rows =
-        45056U * 768U * 2U;  // of one [T, H]; qkv and context are four, feed is four
+    const size_t rows = 45056U * 768U * 2U;  // hidden, narrow, and four for wide
     CHECK(plan.nbytes - plan.weights_nbytes > 6 * rows);
     CHECK(plan.nbytes - plan.weights_nbytes < 7 * rows);
 }
