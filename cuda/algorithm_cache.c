@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,14 @@ static const char *const epilogue_names[] = {
 
 // Two numbers of 10 digits, three names, 8 words of 17 characters: less than 256 bytes a line.
 enum { FILE_NBYTES_MAX = 1024 + 256 * ALGORITHMS_MAX };
+
+// FNV-1a, going on from `hash`.
+static const uint64_t fnv_begin = 0xcbf29ce484222325u;
+
+static uint64_t fnv(uint64_t hash, const char *bytes, size_t nbytes) {
+    for (size_t i = 0; i < nbytes; i++) hash = (hash ^ (uint8_t)bytes[i]) * 0x100000001b3u;
+    return hash;
+}
 
 // ---- shapes
 
@@ -131,12 +140,23 @@ static bool take_algorithm(struct span *rest, struct algorithm *algorithm) {
     return take(rest, "\n", 1) && shape_is_valid(shape);
 }
 
+// Takes the last line off `text`. False unless it is the sum of what is before it.
+static bool take_sum(struct span *text) {
+    enum { LINE_LEN = 4 + 16 + 1 };
+    if (text->len < LINE_LEN) return false;
+    text->len -= LINE_LEN;
+    struct span line = {text->ptr + text->len, LINE_LEN};
+    uint64_t sum;
+    return take(&line, "sum ", 4) && take_word(&line, &sum) && take(&line, "\n", 1) &&
+           sum == fnv(fnv_begin, text->ptr, text->len);
+}
+
 bool algorithm_cache_parse(const char *text, size_t nbytes, struct algorithm_cache *cache) {
     struct span rest = {text, nbytes};
     cache->n_algorithms = 0;
     cache->changed = false;
-    if (!take(&rest, magic, sizeof magic - 1) || !take(&rest, cache->kind, strlen(cache->kind)) ||
-        !take(&rest, "\n", 1)) {
+    if (!take_sum(&rest) || !take(&rest, magic, sizeof magic - 1) ||
+        !take(&rest, cache->kind, strlen(cache->kind)) || !take(&rest, "\n", 1)) {
         return false;
     }
     int32_t n = 0;
@@ -156,7 +176,7 @@ bool algorithm_cache_parse(const char *text, size_t nbytes, struct algorithm_cac
 
 // ---- the file
 
-// "BASE/wader" and the file in it, whose name is a hash (FNV-1a) of the kind: two kinds that share
+// "BASE/wader" and the file in it, whose name is a hash of the kind: two kinds that share
 // one evict each other, for the second line tells them apart. False when the environment names no
 // place. `base` is the directory above.
 struct place {
@@ -173,8 +193,7 @@ static bool find_place(const char *kind, struct place *place) {
                path_join(place->base, sizeof place->base, home, ".cache", NULL) != STATUS_OK) {
         return false;
     }
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *at = kind; *at != 0; at++) hash = (hash ^ (uint8_t)*at) * 0x100000001b3u;
+    const uint64_t hash = fnv(fnv_begin, kind, strlen(kind));
     char name[48];
     snprintf(name, sizeof name, "algorithms-%016" PRIx64 ".txt", hash);
     return path_join(place->dir, sizeof place->dir, place->base, "wader", NULL) == STATUS_OK &&
@@ -207,25 +226,44 @@ void algorithm_cache_read(const char *kind, struct algorithm_cache *cache) {
     if (n >= 0 && n <= FILE_NBYTES_MAX) (void)algorithm_cache_parse(text, (size_t)n, cache);
 }
 
-static void print_algorithm(FILE *file, const struct algorithm *algorithm) {
-    const struct matmul_shape *shape = &algorithm->shape;
-    fprintf(file, "%" PRId32 " %" PRId32 " %s %s %s ", shape->n_out, shape->n_in,
-            dtype_names[shape->dtype], dtype_names[shape->out_dtype],
-            epilogue_names[shape->epilogue]);
-    for (int i = 0; i < ALGORITHM_WORDS; i++) fprintf(file, " %016" PRIx64, algorithm->words[i]);
-    fputc('\n', file);
+struct printer {
+    FILE *file;
+    uint64_t sum;  // of what was printed
+};
+
+__attribute__((format(printf, 2, 3))) static void print(struct printer *printer, const char *format,
+                                                        ...) {
+    char text[1024];  // longer than any line
+    va_list arguments;
+    va_start(arguments, format);
+    const int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    printer->sum = fnv(printer->sum, text, (size_t)len);
+    fwrite(text, 1, (size_t)len, printer->file);
 }
 
-// A power cut may leave a file of fewer bytes, which a reader takes for an empty cache or a smaller
-// one: nothing is synced.
+static void print_algorithm(struct printer *printer, const struct algorithm *algorithm) {
+    const struct matmul_shape *shape = &algorithm->shape;
+    print(printer, "%" PRId32 " %" PRId32 " %s %s %s ", shape->n_out, shape->n_in,
+          dtype_names[shape->dtype], dtype_names[shape->out_dtype],
+          epilogue_names[shape->epilogue]);
+    for (int i = 0; i < ALGORITHM_WORDS; i++) print(printer, " %016" PRIx64, algorithm->words[i]);
+    print(printer, "\n");
+}
+
+// A power cut may leave a file of other bytes, which its sum shows: nothing is synced.
 static bool print_cache(int fd, const struct algorithm_cache *cache) {
     FILE *file = fdopen(fd, "w");
     if (file == NULL) {
         close(fd);
         return false;
     }
-    fprintf(file, "%s%s\n", magic, cache->kind);
-    for (int32_t i = 0; i < cache->n_algorithms; i++) print_algorithm(file, &cache->algorithms[i]);
+    struct printer printer = {file, fnv_begin};
+    print(&printer, "%s%s\n", magic, cache->kind);
+    for (int32_t i = 0; i < cache->n_algorithms; i++) {
+        print_algorithm(&printer, &cache->algorithms[i]);
+    }
+    print(&printer, "sum %016" PRIx64 "\n", printer.sum);
     const bool is_good = ferror(file) == 0;
     return fclose(file) == 0 && is_good;
 }

@@ -8,6 +8,7 @@
 //   wader algorithms 1
 //   NVIDIA H100 80GB HBM3, sm_90, 132 multiprocessors, driver 13000, cublasLt 130100
 //   2304 768 bf16 bf16 bias  0123456789abcdef ... (8 words of 16 hexadecimal digits)
+//   sum 0123456789abcdef     (64-bit FNV-1a of all bytes before this line)
 #ifndef WADER_CUDA_ALGORITHM_CACHE_H
 #define WADER_CUDA_ALGORITHM_CACHE_H
 

@@ -4,16 +4,16 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "weights/dtype.h"
 #include "weights/fold.h"
 
-enum { STAGED = 1 << 20, POLL_NS = 20000 };  // elements on their way at a time
+enum { STAGED = 1 << 20 };  // elements on their way at a time
 
 // What one upload holds. After the first failure, in `code` or `status`, the rest does nothing.
 struct upload {
     struct CUstream_st *stream;
+    const struct poll *poll;
     struct CUevent_st *event;
     void *pinned;   // [STAGED] elements
     float *floats;  // [STAGED]
@@ -21,15 +21,6 @@ struct upload {
     int code;
     enum status status;
 };
-
-static void await(struct upload *upload) {
-    const struct timespec pause = {.tv_nsec = POLL_NS};
-    bool done = false;
-    while (upload->code == 0 && !done) {
-        upload->code = gpu_event_is_done(upload->event, &done);
-        if (!done) nanosleep(&pause, NULL);
-    }
-}
 
 // n elements, n at most STAGED, as `dtype` to the offset `at`.
 static void send(struct upload *upload, const float *values, size_t n, enum dtype dtype,
@@ -46,7 +37,12 @@ static void send(struct upload *upload, const float *values, size_t n, enum dtyp
             gpu_copy_in(upload->block + at, upload->pinned, n * dtype_size(dtype), upload->stream);
     }
     if (upload->code == 0) upload->code = gpu_event_record(upload->event, upload->stream);
-    await(upload);
+    if (upload->code == 0) upload->code = poll_event(upload->poll, upload->event);
+}
+
+// The mapping may be gone once the wait was given up.
+static void forget(const struct upload *upload, struct tensor tensor) {
+    if (upload->code == 0) tensor_forget(tensor);
 }
 
 static void send_floats(struct upload *upload, const float *values, size_t n, enum dtype dtype,
@@ -64,7 +60,7 @@ static void send_tensor(struct upload *upload, struct tensor tensor, enum dtype 
         tensor_read(tensor, first, n, upload->floats);
         send(upload, upload->floats, n, dtype, at + first * dtype_size(dtype));
     }
-    tensor_forget(tensor);
+    forget(upload, tensor);
 }
 
 static void send_layer(struct upload *upload, const struct bert_config *config,
@@ -79,9 +75,9 @@ static void send_layer(struct upload *upload, const struct bert_config *config,
     send_floats(upload, folded.attention_output_bias, h, DTYPE_F32,
                 begin + places->attention_output_bias);
     folded_layer_free(&folded);
-    tensor_forget(layer->query.weight);
-    tensor_forget(layer->key.weight);
-    tensor_forget(layer->value.weight);
+    forget(upload, layer->query.weight);
+    forget(upload, layer->key.weight);
+    forget(upload, layer->value.weight);
     const struct {
         struct tensor tensor;
         enum dtype dtype;
@@ -134,8 +130,8 @@ float device_weights_scale(const struct bert_config *config) {
 
 enum status device_weights_upload(const struct model *model, const struct memory_plan *plan,
                                   enum dtype dtype, void *block, struct CUstream_st *stream,
-                                  int *code, struct error *error) {
-    struct upload upload = {.stream = stream, .block = block};
+                                  const struct poll *poll, int *code, struct error *error) {
+    struct upload upload = {.stream = stream, .poll = poll, .block = block};
     void *memory;
     enum status status = alloc_array(&memory, STAGED, sizeof(float), "uploading weights", error);
     if (status != STATUS_OK) return status;
@@ -143,8 +139,11 @@ enum status device_weights_upload(const struct model *model, const struct memory
     upload.code = gpu_event_create(&upload.event);
     if (upload.code == 0) upload.code = gpu_alloc_pinned(STAGED * sizeof(float), &upload.pinned);
     if (upload.code == 0) send_model(&upload, model, plan, dtype, error);
-    gpu_free_pinned(upload.pinned);
-    gpu_event_destroy(upload.event);
+    // After a failure a copy may be on its way still.
+    if (upload.code == 0 || poll_stream(poll, stream) != POLL_GIVEN_UP) {
+        (void)gpu_free_pinned(upload.pinned);
+        (void)gpu_event_destroy(upload.event);
+    }
     free(upload.floats);
     *code = upload.code;
     if (upload.status != STATUS_OK) return upload.status;

@@ -5,6 +5,7 @@
 #define WADER_CUDA_DEVICE_WEIGHTS_H
 
 #include "cuda/memory_plan.h"
+#include "cuda/poll.h"
 #include "cuda/runtime.h"
 #include "weights/model.h"
 
@@ -18,11 +19,11 @@ static inline bool feed_in_epilogue(enum dtype dtype) {
 float device_weights_scale(const struct bert_config *config);
 
 // Fills [0, plan->weights_nbytes) of `block` on the device that the thread uses, and waits until
-// all of it is there, without a time limit. Host memory: one layer's folded weights. Returns a
-// code of runtime.h in `*code` with STATUS_MODEL when the device failed; STATUS_IO without memory,
-// `*code` 0.
+// all of it is there; `poll` is asked often, and when it gives up, the model is not touched again.
+// Host memory: one layer's folded weights. Returns a code of runtime.h, or POLL_GIVEN_UP, in
+// `*code` with STATUS_MODEL when the device failed; STATUS_IO without memory, `*code` 0.
 enum status device_weights_upload(const struct model *model, const struct memory_plan *plan,
                                   enum dtype dtype, void *block, struct CUstream_st *stream,
-                                  int *code, struct error *error);
+                                  const struct poll *poll, int *code, struct error *error);
 
 #endif

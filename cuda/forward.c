@@ -172,7 +172,7 @@ void forward_prepare(const struct forward *forward, int32_t n_titles, void *pinn
                           (int32_t *)(void *)(slot + places->starts));
 }
 
-enum status forward_create(struct forward *forward, struct matmul_context *context,
+enum status forward_create(struct forward *forward, struct matmul_context *context, int *code,
                            struct error *error) {
     const int32_t h = forward->config->hidden_size, f = forward->config->intermediate_size;
     const int32_t t = forward->n_rows, n = forward->n_titles;
@@ -197,7 +197,7 @@ enum status forward_create(struct forward *forward, struct matmul_context *conte
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
         enum status status =
-            matmul_create(context, &wanted[i].shape, wanted[i].n_rows, wanted[i].out, error);
+            matmul_create(context, &wanted[i].shape, wanted[i].n_rows, wanted[i].out, code, error);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;

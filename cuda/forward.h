@@ -25,9 +25,9 @@ struct forward {
     struct forward_matmuls matmuls;
 };
 
-// Plans the products; the rest of `forward` is filled in. STATUS_MODEL as of matmul_create. What
-// was made is released by forward_destroy, which takes a zeroed one too.
-enum status forward_create(struct forward *forward, struct matmul_context *context,
+// Plans the products; the rest of `forward` is filled in. STATUS_MODEL and `*code` as of
+// matmul_create. What was made is released by forward_destroy, which takes a zeroed one too.
+enum status forward_create(struct forward *forward, struct matmul_context *context, int *code,
                            struct error *error);
 void forward_destroy(struct forward *forward);
 

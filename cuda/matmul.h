@@ -36,25 +36,36 @@ struct matmul_shape {
     enum matmul_epilogue epilogue;
 };
 
-// cublasLt, opened for one device, with the choices kept for devices of its kind. STATUS_MODEL,
-// with what to install and how to say where it is, when the library is not found, is too old or
-// lacks a function. `workspace`, MATMUL_WORKSPACE_NBYTES of device memory, must outlive it; it may
-// be NULL until the first matmul_run.
+// cublasLt, and the choices for devices of one kind: they are kept on disk for each kind of GPU,
+// driver and library version. `device` is any of them. Contexts of several devices share them, in
+// threads of their own: the first that settles on an algorithm for a shape does so for all,
+// whatever is on disk; at most ALGORITHMS_MAX shapes. STATUS_MODEL, with what to install and how to
+// say where it is, when the library is not found, is too old or lacks a function.
+struct matmul_choices;
+enum status matmul_choices_open(const struct cuda_device *device, struct matmul_choices **out,
+                                struct error *error);
+// Writes new choices to disk; that they cannot be written is no fault. Any thread, at any time.
+void matmul_choices_keep(struct matmul_choices *choices);
+void matmul_choices_close(struct matmul_choices *choices);  // NULL is fine; no context may be open
+
+// The library on one device, which the thread uses from here on. Where it fails with STATUS_MODEL,
+// `*code` is 0 when the library cannot serve, else the device's failure.
+//
+// `workspace`, MATMUL_WORKSPACE_NBYTES of device memory, must outlive the context; it may be NULL
+// until the first matmul_run. All products of a context write to it, so whoever runs two of them
+// keeps them in order, by one stream or by events.
 struct matmul_context;
-enum status matmul_open(const struct cuda_device *device, struct matmul_context **out,
-                        struct error *error);
-void matmul_close(struct matmul_context *context);  // NULL is fine
+enum status matmul_open(const struct cuda_device *device, struct matmul_choices *choices,
+                        struct matmul_context **out, int *code, struct error *error);
+void matmul_close(struct matmul_context *context);  // NULL is fine; no product of it may be left
 void matmul_set_workspace(struct matmul_context *context, void *workspace);
 
-// Writes new choices to disk; that they cannot be written is no fault.
-void matmul_keep_choices(const struct matmul_context *context);
-
-// A product of `n_rows` rows. STATUS_MODEL when the library has no algorithm that serves, or does
-// not take the chosen one for so many rows. Works on the device that the thread uses: the
-// context's.
+// A product of `n_rows` rows, made on the device that the thread uses: the context's. Where it
+// fails with STATUS_MODEL, `*code` is 0 when the library has no algorithm that serves, or does not
+// take the chosen one for so many rows, else the device's failure.
 struct matmul;
 enum status matmul_create(struct matmul_context *context, const struct matmul_shape *shape,
-                          int32_t n_rows, struct matmul **out, struct error *error);
+                          int32_t n_rows, struct matmul **out, int *code, struct error *error);
 void matmul_destroy(struct matmul *matmul);  // NULL is fine
 
 // Enqueues it. Pointers are device memory aligned to 256 bytes; `bias` is NULL with MATMUL_PLAIN.

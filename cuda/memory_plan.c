@@ -112,19 +112,19 @@ enum status memory_plan_check(const struct bert_config *config, struct error *er
     if (head_size != 32 && head_size != 64) {
         return error_set(error, STATUS_MODEL,
                          "the CUDA kernels take attention heads of 32 or 64, this model's are %d "
-                         "wide (%d / %d); use --device cpu",
+                         "wide (%d / %d)",
                          (int)head_size, (int)h, (int)config->n_heads);
     }
     if (h < 64 || h > 1024 || h % 32 != 0) {
         return error_set(error, STATUS_MODEL,
                          "the CUDA kernels take a hidden size of 64 to 1024 that is a multiple of "
-                         "32, this model's is %d; use --device cpu",
+                         "32, this model's is %d",
                          (int)h);
     }
     if (config->intermediate_size % 8 != 0) {
         return error_set(error, STATUS_MODEL,
                          "the CUDA kernels take a feed-forward size that is a multiple of 8, this "
-                         "model's is %d; use --device cpu",
+                         "model's is %d",
                          (int)config->intermediate_size);
     }
     return STATUS_OK;

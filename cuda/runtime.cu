@@ -65,6 +65,12 @@ extern "C" int gpu_stream_destroy(struct CUstream_st *stream) {
     return stream == NULL ? 0 : code_of(cudaStreamDestroy(stream));
 }
 
+extern "C" int gpu_stream_is_done(struct CUstream_st *stream, bool *done) {
+    const int code = code_of(cudaStreamQuery(stream));
+    *done = code == 0;
+    return code == cudaErrorNotReady ? 0 : code;
+}
+
 extern "C" int gpu_zero(void *device, size_t nbytes, struct CUstream_st *stream) {
     return code_of(cudaMemsetAsync(device, 0, nbytes, stream));
 }

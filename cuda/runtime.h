@@ -39,6 +39,8 @@ int gpu_free_pinned(void *memory);
 
 int gpu_stream_create(struct CUstream_st **out);
 int gpu_stream_destroy(struct CUstream_st *stream);  // NULL is fine
+// Whether all that was enqueued is done. Never waits; a failure of that work shows here.
+int gpu_stream_is_done(struct CUstream_st *stream, bool *done);
 
 // The following are enqueued on `stream` and return at once; pinned memory stays untouched until an
 // event recorded behind them is done.

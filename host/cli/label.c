@@ -176,6 +176,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
         .input = run->input,
         .totals = totals,
         .seconds = seconds,
+        .hardware = job->engine.hardware,
     };
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);
@@ -225,6 +226,14 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
     return status;
 }
 
+static void add_what_to_do(struct error *error) {
+    struct error reason = *error;
+    (void)error_set(error, STATUS_AGAIN,
+                    "%s; outputs finished so far are complete: run the same command again for the "
+                    "rest",
+                    reason.text);
+}
+
 // A fault of one input is no reason to leave the others; a fault of ours, the disk's or the
 // device's is, and gives the exit code. Otherwise that is the first fault's.
 static enum status label_all(struct job *job, struct error *error) {
@@ -237,6 +246,7 @@ static enum status label_all(struct job *job, struct error *error) {
         if (first == STATUS_OK) first = status;
         const bool others_can = status == STATUS_INPUT || status == STATUS_ROWS ||
                                 status == STATUS_LOCKED || status == STATUS_USAGE;
+        if (status == STATUS_AGAIN) add_what_to_do(error);
         if (!others_can || job->plan.n_items == 1) return status;
         report_error(error);
     }
@@ -273,7 +283,7 @@ enum status command_label(const struct options *options, struct error *error) {
     if (status == STATUS_OK) status = engine_open(options, &job.engine, error);
     if (status == STATUS_OK) status = label_all(&job, error);
     if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
-        report_summary(&job.totals, now_seconds() - begin, job.engine.n_threads, options->output);
+        report_summary(&job.totals, now_seconds() - begin, job.engine.workers, options->output);
     }
     provenance_finish(job.provenance);
     engine_close(&job.engine);

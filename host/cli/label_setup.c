@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/device.h"
-#include "host/base/machine.h"
 #include "host/cli/commands.h"
 #include "host/cli/report.h"
 
@@ -65,57 +63,6 @@ enum status choose_max_length(const struct options *options, const struct bert_c
     return STATUS_OK;
 }
 
-static enum status choose_device(const struct options *options, struct engine *engine,
-                                 struct error *error) {
-    struct cuda_devices devices;
-    cuda_devices_find(&devices);
-    if (strncmp(options->device, "cuda", 4) == 0 &&
-        (options->device[4] == '\0' || options->device[4] == ':')) {
-        return error_set(error, STATUS_MODEL,
-                         "--device %s: this version computes on the CPU only (%s); leave the "
-                         "option out, or give --device cpu",
-                         options->device, devices.what);
-    }
-    const bool is_auto = strcmp(options->device, "auto") == 0;
-    if (!is_auto && strcmp(options->device, "cpu") != 0) {
-        return error_set(error, STATUS_USAGE, "--device %s: give auto, cpu, cuda or cuda:0,1",
-                         options->device);
-    }
-    engine->device = "cpu";
-    engine->precision = "fp32";
-    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
-        char word[OPTIONS_WORD_NBYTES];
-        return error_set(error, STATUS_MODEL,
-                         "--precision %s: on the CPU this version computes in fp32 only",
-                         options_word("precision", options->precision, word));
-    }
-    engine->n_threads = options->threads > 0 ? options->threads : processors_available();
-    if (!options->quiet && is_auto) {
-        report_note("device: cpu, fp32, %d threads (%s)", engine->n_threads,
-                    devices.n_devices > 0 ? "this version does not use the GPU yet" : devices.what);
-    }
-    return STATUS_OK;
-}
-
-static enum status open_encoder(const struct options *options, struct engine *engine,
-                                struct error *error) {
-    const struct bert_config *config = &engine->model->config;
-    int32_t batch_tokens = options->batch_tokens;
-    if (batch_tokens == 0) {
-        batch_tokens = encoder_cpu_batch_tokens(config, engine->n_threads, engine->max_length);
-    } else if (batch_tokens < engine->max_length) {
-        return error_set(error, STATUS_USAGE,
-                         "--batch-tokens %d is less than one title may have (--max-length %d)",
-                         (int)batch_tokens, (int)engine->max_length);
-    }
-    const struct encoder_limits limits = {.batch_tokens = batch_tokens,
-                                          .n_threads = engine->n_threads};
-    if (options->verbose) {
-        report_note("batches of %d tokens", (int)batch_tokens);
-    }
-    return encoder_create_cpu(engine->model, &limits, &engine->encoder, error);
-}
-
 static enum status check_vocabulary(const struct options *options, const struct engine *engine,
                                     struct error *error) {
     const int32_t ids = tokenizer_vocab_size(engine->tokenizer);
@@ -141,7 +88,7 @@ static void tell_labels(const struct options *options, const struct model *model
 
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error) {
     *engine = (struct engine){0};
-    enum status status = choose_device(options, engine, error);
+    enum status status = check_device(options, error);
     if (status == STATUS_OK) {
         status = model_open(options->model, options->labels, &engine->model, error);
     }

@@ -26,6 +26,8 @@ struct engine {
     struct tokenizer *tokenizer;
     struct encoder *encoder;
     const char *device, *precision;  // what was chosen: "cpu", "fp32"
+    char hardware[300];              // "2 x NVIDIA H200"; empty on the CPU
+    char workers[24];                // what encodes, for the summary: "8 threads", "2 GPUs"
     int n_threads;
     int32_t max_length;
 };
@@ -51,6 +53,11 @@ bool output_is_tsv(const struct options *options);
 // STATUS_USAGE the option that asks for too much. engine_close releases it; a zeroed one is fine.
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error);
 void engine_close(struct engine *engine);
+
+// The parts of engine_open that are about hardware (label_device.c): whether --device can be
+// understood, and the encoder, once model and max_length are there.
+enum status check_device(const struct options *options, struct error *error);
+enum status open_encoder(const struct options *options, struct engine *engine, struct error *error);
 
 // STATUS_USAGE, naming the option, where a field cannot be one of this kind of input.
 enum status item_formats_make(const struct options *options, const struct engine *engine,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cuda/encoder_cuda.h"
 #include "host/cli/commands.h"
 #include "host/cli/report.h"
 
@@ -57,5 +58,6 @@ int main(int argc, char **argv) {
     enum status status = options_parse(argc, argv, &options, &error);
     if (status == STATUS_OK) status = run(&options, &error);
     if (status != STATUS_OK && status != STATUS_PIPE) report_error(&error);
+    if (encoder_cuda_is_stuck()) _exit((int)status);  // exit() would wait for the driver as well
     return (int)status;
 }

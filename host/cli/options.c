@@ -49,9 +49,13 @@ static const struct option table[] = {
     {"labels", 0, KIND_TEXT, AT(labels), LABEL, 0, NULL, "FILE",
      "label names, one a line, where the model has none"},
     {"device", 0, KIND_TEXT, AT(device), LABEL, 0, NULL, "DEVICE",
-     "auto (default), cpu, cuda, cuda:0,1"},
+     "auto (default): the GPUs of one kind where they serve, else the CPU, and says which;\n"
+     "cpu; cuda: every GPU of the first one's kind; cuda:0,1: those"},
     {"precision", 0, KIND_WORD, AT(precision), LABEL, 0, "auto|fp32|bf16|fp16|fp8|int8", "TIER",
-     "auto (default): fp32 on a CPU; what the device cannot do is refused"},
+     "auto (default): fp32 on a CPU, bf16 on a GPU, fp16 on one without bf16; what the\n"
+     "device cannot do is refused"},
+    {"gpu-timeout", 0, KIND_INT, AT(gpu_timeout), LABEL, 1, NULL, "SECONDS",
+     "without progress, a GPU is taken for hung and the run ends with 75 (default 120)"},
     {"max-length", 0, KIND_INT, AT(max_length), LABEL | TOKENIZE, 0, NULL, "N",
      "most tokens of a title, [CLS] and [SEP] among them (default: 512, or the model's\n"
      "limit if lower; tokenize: 0 for no limit)"},
@@ -263,7 +267,8 @@ static enum status parse_command(int argc, char **argv, struct options *options,
 }
 
 enum status options_parse(int argc, char **argv, struct options *options, struct error *error) {
-    *options = (struct options){.device = "auto", .max_length = -1, .max_bad = "1%"};
+    *options =
+        (struct options){.device = "auto", .max_length = -1, .max_bad = "1%", .gpu_timeout = 120};
     enum status status = parse_command(argc, argv, options, error);
     if (status != STATUS_OK) return status;
     if (options->command == COMMAND_VERSION) return STATUS_OK;

@@ -44,6 +44,7 @@ struct options {
     int max_length;    // -1: not given
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen
+    int gpu_timeout;   // seconds
     bool header, force, hex, quiet, verbose;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;

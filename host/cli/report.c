@@ -96,7 +96,8 @@ void progress_show(struct progress *progress, const char *name, const struct tot
     }
 }
 
-void report_summary(const struct totals *totals, double seconds, int n_threads, const char *where) {
+void report_summary(const struct totals *totals, double seconds, const char *workers,
+                    const char *where) {
     const uint64_t bad = totals_bad(totals);
     const struct stage_seconds *stage = &totals->seconds;
     char count[32], rate[32], tokens[32], truncated[32], bad_rows[32];
@@ -108,9 +109,9 @@ void report_summary(const struct totals *totals, double seconds, int n_threads, 
         with_commas(totals->by_status[RECORD_TRUNCATED], truncated), with_commas(bad, bad_rows),
         where != NULL ? ", in " : "", where != NULL ? where : "");
     report_note(
-        "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %d threads, "
+        "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %s, "
         "write %.2f s",
-        stage->read, stage->tokenize, stage->encode, n_threads, stage->write);
+        stage->read, stage->tokenize, stage->encode, workers, stage->write);
     if (totals->ill_formed_utf8 > 0) {
         report_note("%s titles held ill-formed UTF-8; those bytes were read as U+FFFD",
                     with_commas(totals->ill_formed_utf8, count));

@@ -24,8 +24,9 @@ void progress_start(struct progress *progress, enum progress_mode mode);
 void progress_show(struct progress *progress, const char *name, const struct totals *totals,
                    uint64_t total_nbytes);
 
-// The closing summary.
-void report_summary(const struct totals *totals, double seconds, int n_threads, const char *where);
+// The closing summary. `workers`: what encoded, "8 threads".
+void report_summary(const struct totals *totals, double seconds, const char *workers,
+                    const char *where);
 
 // 1234567 as 1,234,567 into `text` of 32 bytes; returns `text`.
 const char *with_commas(uint64_t n, char text[32]);

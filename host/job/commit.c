@@ -231,6 +231,11 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
                       "\"tokenizer_sha256\": \"%s\"},\n  \"settings\": %s,\n",
                       provenance->weights_name, provenance->model_sha256,
                       provenance->tokenizer_sha256, provenance->settings);
+    if (facts->hardware != NULL && facts->hardware[0] != '\0') {
+        buffer_add_text(buffer, "  \"hardware\": ");
+        buffer_add_json_string(buffer, span_text(facts->hardware));
+        buffer_add_text(buffer, ",\n");
+    }
     add_rows(buffer, facts->totals);
     buffer_add_text(buffer, "  \"started\": ");
     add_time(buffer, end - (time_t)facts->seconds);

@@ -59,7 +59,8 @@ struct commit_facts {
     struct output *output;      // all rows written, nothing committed
     const struct input *input;  // read to its end
     const struct totals *totals;
-    double seconds;  // that the run took
+    double seconds;        // that the run took
+    const char *hardware;  // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
 };
 
 // Gives the output its name and its record, in the order told at the top. `lock` is the one taken

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Any bytes as the file of chosen algorithms: it is refused and leaves none, or it is, byte for
-// byte, what the choices read from it would be written as.
+// byte, what the choices read from it would be written as. A fuzzer does not find a sum, so the
+// bytes are tried with their own sum behind them, too.
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +38,13 @@ static size_t print(const struct algorithm *algorithm, char *text, size_t cap) {
     return (size_t)n;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static size_t print_sum(const uint8_t *data, size_t size, char *text, size_t cap) {
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < size; i++) sum = (sum ^ data[i]) * 0x100000001b3u;
+    return (size_t)snprintf(text, cap, "sum %016" PRIx64 "\n", sum);
+}
+
+static void check(const uint8_t *data, size_t size) {
     static struct algorithm_cache cache;
     memset(&cache, 0x55, sizeof cache);
     memcpy(cache.kind, kind, sizeof kind);
@@ -46,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(cache.n_algorithms >= 0 && cache.n_algorithms <= ALGORITHMS_MAX);
     if (!is_good) {
         assert(cache.n_algorithms == 0);
-        return 0;
+        return;
     }
     char line[512];
     size_t at = (size_t)snprintf(line, sizeof line, "wader algorithms 1\n%s\n", kind);
@@ -59,6 +66,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(n <= size - at && memcmp(data + at, line, n) == 0);
         at += n;
     }
-    assert(at == size);
+    const size_t n = print_sum(data, at, line, sizeof line);
+    assert(n == size - at && memcmp(data + at, line, n) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    char line[32];
+    const size_t n = print_sum(data, size, line, sizeof line);
+    uint8_t *whole = malloc(size + n);  // no larger, so that a sanitizer sees a read past the end
+    if (whole == NULL) return 0;
+    if (size > 0) memcpy(whole, data, size);
+    memcpy(whole + size, line, n);
+    check(data, size);
+    check(whole, size + n);
+    free(whole);
     return 0;
 }

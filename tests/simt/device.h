@@ -24,6 +24,9 @@ void device_free(void *memory);  // NULL is fine
 void device_write(void *to, const void *from, size_t nbytes);  // host to device
 void device_read(void *to, const void *from, size_t nbytes);   // waits for all kernels first
 
+// Whether kernel_attention takes bf16: the emulator does, devices from compute capability 8.0 on.
+int device_multiplies_bf16(void);
+
 // From now on only the last `n` blocks of each grid run, 0: all. False where that cannot be: on a
 // device.
 int device_last_blocks(size_t n);

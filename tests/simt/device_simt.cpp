@@ -37,6 +37,10 @@ void device_read(void *to, const void *from, size_t nbytes) {
     simt::read(to, from, nbytes);
 }
 
+int device_multiplies_bf16(void) {
+    return 1;
+}
+
 int device_last_blocks(size_t n) {
     simt::set_last_blocks(n);
     return 1;

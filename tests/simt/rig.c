@@ -57,6 +57,10 @@ int rig_n_cases(void) {
     return n_cases;
 }
 
+int rig_n_dtypes(void) {
+    return device_multiplies_bf16() ? N_DTYPES : DTYPE_BF16;
+}
+
 void rig_report(void) {
     for (int dtype = 0; dtype < N_DTYPES; dtype++) {
         const struct tally *tally = &tallies[dtype];

@@ -129,7 +129,7 @@ static void test_cost(enum dtype dtype) {
 int main(int argc, char **argv) {
     const int code = rig_open(argc, argv);
     if (code != RIG_GO) return code;
-    for (int d = 0; d < 3; d++) {
+    for (int d = 0; d < rig_n_dtypes(); d++) {
         test_refusals((enum dtype)d);
         test_nothing((enum dtype)d);
         test_cost((enum dtype)d);

@@ -51,13 +51,14 @@ class Suite:
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--wader", default=os.environ.get("WADER"), help="the program")
         parser.add_argument("--seed", type=int, default=1, help="of the generated titles")
+        parser.add_argument("--short", action="store_true", help="fewer cases, if there are many")
         args = parser.parse_args()
         if args.wader is None:
             parser.error("--wader PATH, or WADER in the environment, tells where the program is")
         self.wader = os.path.abspath(args.wader)
         if not os.access(self.wader, os.X_OK):
             skip("%s is not there: build the program first" % args.wader)
-        self.seed = args.seed
+        self.seed, self.short = args.seed, args.short
         # In a background job of a shell SIGINT is ignored, under nohup SIGHUP; wader respects that,
         # so the tests of signals must not pass it on.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

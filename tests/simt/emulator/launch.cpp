@@ -140,13 +140,14 @@ const char *set_from_environment(void) {
 
 }  // namespace simt
 
-cudaError_t cudaGetLastError(void) {
+// Weak: a program may bring a runtime of its own, which has more codes and more calls that fail.
+__attribute__((weak)) cudaError_t cudaGetLastError(void) {
     const cudaError_t error = simt::last_error;
     simt::last_error = cudaSuccess;
     return error;
 }
 
-const char *cudaGetErrorString(cudaError_t error) {
+__attribute__((weak)) const char *cudaGetErrorString(cudaError_t error) {
     switch (error) {
         case cudaSuccess:
             return "no error";

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A batch on a device: what is enqueued for it on the three streams.
+//
+//   copy_in   ─ inputs ─ copied
+//   compute            └─ begun ─ graph ─ computed
+//   copy_out                            └─ logits ─ done
+//
+// All graphs run on one stream, for they share the activations. A batch's own memory on the device
+// is used by the batch alone, and the host has seen its `done` before it fills it anew: nothing
+// else has to wait.
+#include <stdlib.h>
+
+#include "cuda/device_worker.h"
+
+// In a function that returns a code: passes on the first that is not 0.
+#define TRY(call)                     \
+    do {                              \
+        const int code_ = (call);     \
+        if (code_ != 0) return code_; \
+    } while (0)
+
+static char *device_part(const struct device_worker *worker, int32_t i) {
+    const struct memory_plan *plan = &worker->forward.plan;
+    return worker->forward.block + plan->slots + (size_t)i * plan->slot.nbytes;
+}
+
+// Everything before the pass and behind it is the same for a graph and for a pass without one.
+static int copy_inputs(struct device_worker *worker, int32_t i) {
+    const struct device_batch *batch = &worker->batches[i];
+    forward_prepare(&worker->forward, batch->slot.n_titles, batch->pinned);
+    TRY(gpu_copy_in(device_part(worker, i), batch->pinned, worker->forward.plan.slot.inputs_nbytes,
+                    worker->copy_in));
+    TRY(gpu_event_record(batch->copied, worker->copy_in));
+    TRY(gpu_stream_wait(worker->compute, batch->copied));
+    return gpu_event_record(batch->begun, worker->compute);
+}
+
+static int copy_logits(struct device_worker *worker, int32_t i) {
+    const struct device_batch *batch = &worker->batches[i];
+    const struct slot_places *places = &worker->forward.plan.slot;
+    TRY(gpu_event_record(batch->computed, worker->compute));
+    TRY(gpu_stream_wait(worker->copy_out, batch->computed));
+    TRY(gpu_copy_out(batch->pinned + places->logits, device_part(worker, i) + places->logits,
+                     places->logits_nbytes, worker->copy_out));
+    return gpu_event_record(batch->done, worker->copy_out);
+}
+
+int device_batch_enqueue(struct device_worker *worker, int32_t i) {
+    TRY(copy_inputs(worker, i));
+    TRY(gpu_graph_launch(worker->batches[i].graph, worker->compute));
+    return copy_logits(worker, i);
+}
+
+static int make(struct device_worker *worker, int32_t i) {
+    struct device_batch *batch = &worker->batches[i];
+    const struct slot_places *places = &worker->forward.plan.slot;
+    void *pinned;
+    TRY(gpu_alloc_pinned(places->nbytes, &pinned));
+    batch->pinned = pinned;
+    batch->slot.token_ids = (int32_t *)(void *)(batch->pinned + places->token_ids);
+    batch->slot.cu_seqlens = (int32_t *)(void *)(batch->pinned + places->cu_seqlens);
+    batch->slot.logits = (float *)(void *)(batch->pinned + places->logits);
+    batch->slot.cu_seqlens[0] = 0;
+    batch->slot.n_titles = 0;
+    TRY(gpu_event_create(&batch->copied));
+    TRY(gpu_event_create(&batch->begun));
+    TRY(gpu_event_create(&batch->computed));
+    return gpu_event_create(&batch->done);
+}
+
+static int capture(struct device_worker *worker, int32_t i) {
+    TRY(gpu_capture_begin(worker->compute));
+    const int code = forward_enqueue(&worker->forward, i, worker->compute);
+    const int end = gpu_capture_end(worker->compute, code == 0 ? &worker->batches[i].graph : NULL);
+    return code != 0 ? code : end;
+}
+
+// The first pass is enqueued without a graph: kernels and the library load their code when they are
+// first used, which a capture may not allow. All rows are dummies.
+int device_batches_open(struct device_worker *worker) {
+    const struct poll poll = worker_poll(worker);
+    for (int32_t i = 0; i < worker->n_batches; i++) TRY(make(worker, i));
+    TRY(copy_inputs(worker, 0));
+    TRY(forward_enqueue(&worker->forward, 0, worker->compute));
+    TRY(copy_logits(worker, 0));
+    TRY(poll_event(&poll, worker->batches[0].done));
+    for (int32_t i = 0; i < worker->n_batches; i++) {
+        TRY(capture(worker, i));
+        TRY(device_batch_enqueue(worker, i));
+        TRY(poll_event(&poll, worker->batches[i].done));
+        worker_progress(worker);
+    }
+    return 0;
+}
+
+void device_batches_close(struct device_worker *worker) {
+    for (int32_t i = 0; i < worker->n_batches; i++) {
+        struct device_batch *batch = &worker->batches[i];
+        (void)gpu_graph_destroy(batch->graph);
+        (void)gpu_event_destroy(batch->copied);
+        (void)gpu_event_destroy(batch->begun);
+        (void)gpu_event_destroy(batch->computed);
+        (void)gpu_event_destroy(batch->done);
+        (void)gpu_free_pinned(batch->pinned);
+        *batch = (struct device_batch){0};
+    }
+}

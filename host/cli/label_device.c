@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run computes on: --device, --precision and what this host has. Nothing that was asked for
+// is replaced in silence; only `auto` chooses, and says what.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/device.h"
+#include "cuda/encoder_cuda.h"
+#include "host/base/machine.h"
+#include "host/cli/label_setup.h"
+#include "host/cli/report.h"
+
+#define WHAT_A_GPU_TAKES                                                     \
+    "; it takes an NVIDIA GPU, a driver for CUDA 13 (release 580 or newer) " \
+    "and cuBLAS 13 (libcublasLt.so.13)"
+
+// What --device says, before anybody looks at the host.
+struct device_request {
+    bool cpu, cuda;                                // both: auto
+    int32_t indices[CUDA_DEVICES_MAX], n_indices;  // of CUDA devices; none: all of a kind
+};
+
+// The list behind "cuda:".
+static bool parse_indices(const char *text, struct device_request *request) {
+    for (;;) {
+        char *end = NULL;
+        errno = 0;
+        const long index = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+        if (index < 0 || index >= CUDA_DEVICES_MAX || errno != 0) return false;
+        for (int32_t i = 0; i < request->n_indices; i++) {
+            if (request->indices[i] == index) return false;
+        }
+        request->indices[request->n_indices++] = (int32_t)index;
+        if (*end == '\0') return true;
+        if (*end != ',') return false;
+        text = end + 1;
+    }
+}
+
+static enum status parse_device(const char *text, struct device_request *request,
+                                struct error *error) {
+    const bool is_auto = strcmp(text, "auto") == 0;
+    *request = (struct device_request){.cpu = is_auto || strcmp(text, "cpu") == 0,
+                                       .cuda = is_auto || strcmp(text, "cuda") == 0};
+    if (strncmp(text, "cuda:", 5) == 0) request->cuda = parse_indices(text + 5, request);
+    if (request->cpu || request->cuda) return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "--device %s: give auto, cpu, cuda, or cuda:0,1 with each device once", text);
+}
+
+// ---- CUDA devices
+
+// The devices to use, in `chosen`. STATUS_MODEL when the host has not what was asked for.
+static enum status choose_cuda(const struct device_request *request,
+                               const struct cuda_devices *found, struct cuda_devices *chosen,
+                               struct error *error) {
+    chosen->n_devices = 0;
+    if (found->n_devices == 0) return error_set(error, STATUS_MODEL, "%s", found->what);
+    const int32_t n = request->n_indices > 0 ? request->n_indices : found->n_devices;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t index = request->n_indices > 0 ? request->indices[i] : i;
+        if (index >= found->n_devices) {
+            return error_set(error, STATUS_MODEL,
+                             "there is no CUDA device %d: this process sees %d, numbered from 0",
+                             (int)index, (int)found->n_devices);
+        }
+        const struct cuda_device *device = &found->devices[index], *first = &chosen->devices[0];
+        if (chosen->n_devices > 0 && !encoder_cuda_same_kind(first, device)) {
+            if (request->n_indices == 0) continue;
+            return error_set(error, STATUS_MODEL,
+                             "CUDA devices %d (%s) and %d (%s) are of two kinds, which round "
+                             "differently: one run takes one kind",
+                             (int)first->index, first->name, (int)device->index, device->name);
+        }
+        chosen->devices[chosen->n_devices++] = *device;
+    }
+    return STATUS_OK;
+}
+
+static enum status choose_dtype(const struct options *options, const struct cuda_device *device,
+                                enum dtype *dtype, struct error *error) {
+    char word[OPTIONS_WORD_NBYTES];
+    switch (options->precision) {
+        case PRECISION_AUTO:
+            *dtype = encoder_cuda_dtype(device);
+            return STATUS_OK;
+        case PRECISION_FP32:
+            *dtype = DTYPE_F32;
+            return STATUS_OK;
+        case PRECISION_BF16:
+            *dtype = DTYPE_BF16;
+            return STATUS_OK;
+        case PRECISION_FP16:
+            *dtype = DTYPE_F16;
+            return STATUS_OK;
+        default:
+            return error_set(error, STATUS_MODEL,
+                             "--precision %s: on a GPU this version computes in fp32, bf16 and "
+                             "fp16",
+                             options_word("precision", options->precision, word));
+    }
+}
+
+static void name_hardware(const struct cuda_devices *chosen, struct engine *engine) {
+    char times[16] = "";
+    if (chosen->n_devices > 1) snprintf(times, sizeof times, "%d x ", (int)chosen->n_devices);
+    snprintf(engine->hardware, sizeof engine->hardware, "%s%s", times, chosen->devices[0].name);
+}
+
+static enum status open_cuda(const struct options *options, const struct device_request *request,
+                             const struct cuda_devices *found, struct engine *engine,
+                             struct error *error) {
+    static const char *const names[] = {
+        [DTYPE_F32] = "fp32", [DTYPE_F16] = "fp16", [DTYPE_BF16] = "bf16"};
+    struct cuda_devices chosen;
+    enum dtype dtype = DTYPE_F32;
+    enum status status = choose_cuda(request, found, &chosen, error);
+    if (status == STATUS_OK) status = choose_dtype(options, &chosen.devices[0], &dtype, error);
+    if (status != STATUS_OK) return status;
+    const struct encoder_cuda_settings settings = {
+        .devices = chosen.devices,
+        .n_devices = chosen.n_devices,
+        .dtype = dtype,
+        .batch_tokens = options->batch_tokens,
+        .max_length = engine->max_length,
+        .timeout_seconds = options->gpu_timeout,
+    };
+    status = encoder_create_cuda(engine->model, &settings, &engine->encoder, error);
+    if (status != STATUS_OK) return status;
+    engine->device = "cuda";
+    engine->precision = names[dtype];
+    name_hardware(&chosen, engine);
+    snprintf(engine->workers, sizeof engine->workers, "%d GPU%s", (int)chosen.n_devices,
+             chosen.n_devices > 1 ? "s" : "");
+    if (!options->quiet && chosen.n_devices < found->n_devices && request->n_indices == 0) {
+        report_note("%d of %d CUDA devices are used: the others are of another kind",
+                    (int)chosen.n_devices, (int)found->n_devices);
+    }
+    return STATUS_OK;
+}
+
+// ---- the CPU
+
+static enum status open_cpu(const struct options *options, const char *why_no_gpu,
+                            struct engine *engine, struct error *error) {
+    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
+        char word[OPTIONS_WORD_NBYTES];
+        return error_set(error, STATUS_MODEL,
+                         "--precision %s: on the CPU this version computes in fp32 only%s%s",
+                         options_word("precision", options->precision, word),
+                         why_no_gpu[0] != '\0' ? "; on a GPU: " : "", why_no_gpu);
+    }
+    const struct bert_config *config = &engine->model->config;
+    struct encoder_limits limits = {.batch_tokens = options->batch_tokens,
+                                    .n_threads = engine->n_threads};
+    if (limits.batch_tokens == 0) {
+        limits.batch_tokens =
+            encoder_cpu_batch_tokens(config, engine->n_threads, engine->max_length);
+    }
+    engine->device = "cpu";
+    engine->precision = "fp32";
+    snprintf(engine->workers, sizeof engine->workers, "%d threads", engine->n_threads);
+    return encoder_create_cpu(engine->model, &limits, &engine->encoder, error);
+}
+
+// ---- either
+
+static void tell(const struct options *options, const struct device_request *request,
+                 const char *why_no_gpu, const struct engine *engine) {
+    if (options->quiet) return;
+    if (request->cpu && request->cuda) {
+        const bool on_cpu = engine->hardware[0] == '\0';
+        report_note("device: %s, %s, %s (%s)", engine->device, engine->precision, engine->workers,
+                    on_cpu ? why_no_gpu : engine->hardware);
+    }
+    if (options->verbose) {
+        report_note("batches of %d tokens, %d in flight", (int)engine->encoder->batch_tokens,
+                    (int)engine->encoder->n_slots);
+    }
+}
+
+// `auto` falls back where a GPU cannot serve. One that fails is another matter: a night on the CPU
+// in its place would be no favour.
+static enum status open_any(const struct options *options, const struct device_request *request,
+                            struct engine *engine, struct error *error) {
+    struct error why_no_gpu = {""};
+    if (request->cuda) {
+        struct cuda_devices found;
+        enum status status = encoder_cuda_find_devices(options->gpu_timeout, &found, &why_no_gpu);
+        if (status == STATUS_OK) {
+            status = open_cuda(options, request, &found, engine, &why_no_gpu);
+        }
+        if (status == STATUS_AGAIN || (status == STATUS_MODEL && !request->cpu)) {
+            return error_set(
+                error, STATUS_MODEL, "--device %s: %s%s; --device cpu does without",
+                options->device, why_no_gpu.text,
+                status == STATUS_MODEL && found.n_devices == 0 ? WHAT_A_GPU_TAKES : "");
+        }
+        if (status == STATUS_OK) tell(options, request, "", engine);
+        if (status != STATUS_OK && status != STATUS_MODEL) *error = why_no_gpu;
+        if (status != STATUS_MODEL) return status;
+    }
+    const enum status status = open_cpu(options, why_no_gpu.text, engine, error);
+    if (status == STATUS_OK) tell(options, request, why_no_gpu.text, engine);
+    return status;
+}
+
+enum status check_device(const struct options *options, struct error *error) {
+    struct device_request request;
+    return parse_device(options->device, &request, error);
+}
+
+enum status open_encoder(const struct options *options, struct engine *engine,
+                         struct error *error) {
+    struct device_request request;
+    enum status status = parse_device(options->device, &request, error);
+    if (status != STATUS_OK) return status;
+    if (options->batch_tokens != 0 && options->batch_tokens < engine->max_length) {
+        return error_set(error, STATUS_USAGE,
+                         "--batch-tokens %d is less than one title may have (--max-length %d)",
+                         options->batch_tokens, (int)engine->max_length);
+    }
+    engine->n_threads = options->threads > 0 ? options->threads : processors_available();
+    return open_any(options, &request, engine, error);
+}

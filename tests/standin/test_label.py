@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`wader label --device cuda` from end to end on the stand-in: the CPU's labels, its logits within
+the tier's tolerance, and the same bytes for every number of devices, batch size and order in which
+the devices work."""
+import random
+
+import rig
+from rig import e2e
+
+ARGS = ("--input-format", "jsonl", "--scores", "logits")
+
+
+def worst(got, wanted):
+    """The largest difference of two lists of rows' logits, over the scale of the wanted ones."""
+    scale = max(abs(x) for row in wanted for x in row["logits"])
+    return max(abs(a - b) for g, w in zip(got, wanted)
+               for a, b in zip(g["logits"], w["logits"])) / scale, scale
+
+
+def check_tier(t, what, precision, got, wanted):
+    """Labels may differ only where the margin is within what logits may differ by."""
+    t.equal("%s: ids" % what, [r["id"] for r in got], [r["id"] for r in wanted])
+    apart, scale = worst(got, wanted)
+    t.check("%s: logits within %g of their scale" % (what, rig.TOLERANCE[precision]),
+            apart <= rig.TOLERANCE[precision], "apart: %g" % apart)
+    print("      worst difference %.2g of the scale" % apart)
+    wrong = []
+    for g, w in zip(got, wanted):
+        best, second = sorted(w["logits"], reverse=True)[:2]
+        if g["label"] != w["label"] and best - second > 2 * rig.TOLERANCE[precision] * scale:
+            wrong.append((w, g))
+    t.check("%s: labels" % what, not wrong, wrong[:3])
+
+
+def test_tiers(t, shapes, data):
+    for shape in shapes:
+        model = rig.model(t, **shape)
+        wanted = t.label("--device", "cpu", *ARGS, model=model, stdin=data).rows()
+        t.check("the CPU gives several labels", len({r["label"] for r in wanted}) > 1)
+        for precision in rig.TIERS:
+            result = t.cuda(*ARGS, "--precision", precision, "--batch-tokens", "200", model=model,
+                            stdin=data)
+            what = "%s, %s" % (precision, " ".join("%s %d" % s for s in sorted(shape.items())))
+            if t.check("%s: exit 0" % what, result.code == 0, result):
+                check_tier(t, what, precision, result.rows(), wanted)
+                t.check("%s: it ran on the stand-in" % what,
+                        result.report.get("launches", 0) > 0, result.report)
+
+
+def test_same_bytes(t, model, lines, settings):
+    """In one precision each time: all of them over the runs of this test."""
+    data = b"".join(lines)
+    for precision in rig.TIERS:
+        args = (*ARGS, "--precision", precision)
+        first = t.cuda(*args, model=model, stdin=data)
+        t.check("%s: exit 0" % precision, first.code == 0, first)
+        for devices, tokens, seed in settings:
+            result = t.cuda(*args, "--batch-tokens", str(tokens), model=model, stdin=data,
+                            standin={"DEVICES": devices, "SEED": seed})
+            t.check("%s, %d devices, --batch-tokens %d, seed %d: the same bytes" %
+                    (precision, devices, tokens, seed),
+                    result.code == 0 and result.out == first.out, result)
+            t.equal("all devices worked", result.report.get("devices_used"), devices)
+        rng = random.Random(t.seed)
+        some = rng.sample(range(len(lines)), len(lines) // 2)
+        result = t.cuda(*args, model=model, stdin=b"".join(lines[i] for i in some))
+        rows = first.out.splitlines()
+        t.check("%s: other neighbours, the same rows" % precision,
+                result.out.splitlines() == [rows[i] for i in some], result)
+
+
+def test_file(t, model, data):
+    """An output file, its record, and nothing to do the second time."""
+    path = t.directory()
+    source = e2e.write(path, "titles.jsonl.gz", e2e.gzip_bytes(data))
+    args = ("-o", path + "/out.jsonl.gz", source)
+    result = t.cuda(*args, model=model, standin={"DEVICES": 2})
+    t.exits("to a file", result, e2e.OK, "2 GPUs")
+    record = e2e.json.loads(e2e.read(path + "/out.jsonl.gz.meta.json"))
+    t.equal("its record", (record["settings"]["device"], record["settings"]["precision"],
+                           "2 x" in record["hardware"]), ("cuda", "bf16", True))
+    t.exits("again", t.cuda(*args, model=model), e2e.OK, "done already")
+    t.exits("again, on the CPU", t.run("label", "--model", model, "--device", "cpu", *args),
+            e2e.OK, "labelling anew")
+
+
+def main():
+    t = rig.Suite(__doc__)
+    titles = e2e.random_titles(t.seed, 40 if t.short else 150)
+    data = e2e.titled(titles)
+    lines = data.splitlines(keepends=True)
+    shapes = [dict(hidden=64, heads=2, layers=2)]
+    settings = [(2, 70, 3)]
+    if not t.short:
+        shapes += [dict(hidden=64, heads=1, layers=3, feed=248, labels=8),
+                   dict(hidden=128, heads=2, layers=1, feed=64, labels=2)]
+        settings = [(1, 48, 2), (1, 129, 3), (2, 48, 4), (2, 300, 5), (4, 100, 6), (4, 1024, 7)]
+    test_tiers(t, shapes, data)
+    model = rig.model(t, **shapes[0])
+    test_same_bytes(t, model, lines, settings)
+    test_file(t, model, data)
+    t.finish()
+
+
+if __name__ == "__main__":
+    main()
