@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which CUDA devices this host has. Pure C: built with nvcc it asks the driver (device.cu), built
-// without it there are none (device_none.c).
+// without it there are none (none.c).
 #ifndef WADER_CUDA_DEVICE_H
 #define WADER_CUDA_DEVICE_H
 

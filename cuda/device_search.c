@@ -46,7 +46,7 @@ static bool await(struct search *search, int32_t timeout_seconds) {
     pthread_mutex_lock(&search->mutex);
     for (int32_t n_passed = 0; !search->is_done && n_passed < timeout_seconds;) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec++;
         const int reason = pthread_cond_timedwait(&search->changed, &search->mutex, &until);
         if (reason == ETIMEDOUT) n_passed++;
@@ -65,7 +65,11 @@ enum status encoder_cuda_find_devices(int32_t timeout_seconds, struct cuda_devic
     struct search *search = memory;
     pthread_t thread;
     pthread_mutex_init(&search->mutex, NULL);
-    pthread_cond_init(&search->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&search->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     const int reason = pthread_create(&thread, NULL, run, search);
     if (reason != 0) {
         status = error_set(error, STATUS_IO, "cannot start the thread that finds GPUs: %s",

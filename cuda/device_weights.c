@@ -64,8 +64,9 @@ static void send_tensor(struct upload *upload, struct tensor tensor, enum dtype 
 }
 
 static void send_layer(struct upload *upload, const struct bert_config *config,
-                       const struct bert_layer *layer, const struct layer_places *places,
+                       const struct bert_layer *of_model, const struct layer_places *places,
                        enum dtype dtype, size_t begin, struct error *error) {
+    const struct bert_layer copy = *of_model, *layer = &copy;
     const size_t h = (size_t)config->hidden_size;
     struct folded_layer folded;
     upload->status = fold_layer(config, layer, &folded, error);
@@ -99,10 +100,11 @@ static void send_layer(struct upload *upload, const struct bert_config *config,
     }
 }
 
+// Once a wait was given up the model may be gone: what says where its tensors are is copied first.
 static void send_model(struct upload *upload, const struct model *model,
                        const struct memory_plan *plan, enum dtype dtype, struct error *error) {
-    const struct bert_config *config = &model->config;
-    const struct bert_weights *weights = &model->weights;
+    const struct bert_config copied_config = model->config, *config = &copied_config;
+    const struct bert_weights copied_weights = model->weights, *weights = &copied_weights;
     float *positions;
     upload->status = fold_positions(config, weights, &positions, error);
     if (upload->status != STATUS_OK) return;
@@ -138,6 +140,7 @@ enum status device_weights_upload(const struct model *model, const struct memory
     upload.floats = memory;
     upload.code = gpu_event_create(&upload.event);
     if (upload.code == 0) upload.code = gpu_alloc_pinned(STAGED * sizeof(float), &upload.pinned);
+    if (upload.code == 0) upload.code = poll_stream(poll, stream);  // those calls may have hung
     if (upload.code == 0) send_model(&upload, model, plan, dtype, error);
     // After a failure a copy may be on its way still.
     if (upload.code == 0 || poll_stream(poll, stream) != POLL_GIVEN_UP) {

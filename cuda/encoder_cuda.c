@@ -45,7 +45,8 @@ static enum status cuda_wait(struct encoder *encoder, int32_t i, struct error *e
 
 // ---- all devices at once
 
-// The first failure of a device counts. `*out_of_memory`: all failures were of that kind.
+// The first failure counts, one for lack of memory only where there is no other. `*out_of_memory`:
+// all were of that kind.
 static enum status ask_all(struct cuda_encoder *cuda, enum worker_step step, bool *out_of_memory,
                            struct error *error) {
     enum status first = STATUS_OK;
@@ -56,9 +57,10 @@ static enum status ask_all(struct cuda_encoder *cuda, enum worker_step step, boo
         bool is_memory;
         const enum status status = worker_await(&cuda->workers[w], &is_memory, &reason);
         if (status == STATUS_OK) continue;
+        const bool counts = first == STATUS_OK || (*out_of_memory && !is_memory);
         *out_of_memory = *out_of_memory && is_memory;
-        if (first == STATUS_OK && error != NULL) *error = reason;
-        if (first == STATUS_OK) first = status;
+        if (counts && error != NULL) *error = reason;
+        if (counts) first = status;
     }
     return first;
 }
@@ -90,10 +92,10 @@ static int32_t round_up(int32_t n, int32_t unit) {
     return (n + unit - 1) / unit * unit;
 }
 
-static size_t least_free(const struct cuda_encoder *cuda) {
-    size_t least = SIZE_MAX;
-    for (int32_t w = 0; w < cuda->n_workers; w++) {
-        if (cuda->workers[w].free_nbytes < least) least = cuda->workers[w].free_nbytes;
+static const struct device_worker *least_free(const struct cuda_encoder *cuda) {
+    const struct device_worker *least = &cuda->workers[0];
+    for (int32_t w = 1; w < cuda->n_workers; w++) {
+        if (cuda->workers[w].free_nbytes < least->free_nbytes) least = &cuda->workers[w];
     }
     return least;
 }
@@ -106,14 +108,15 @@ static enum status choose_rows(const struct cuda_encoder *cuda, const struct mod
                                            .dtype = settings->dtype,
                                            .n_slots = cuda->workers[0].n_batches,
                                            .scratch_nbytes = MATMUL_WORKSPACE_NBYTES};
-    const size_t least = least_free(cuda), hundredth = least / 100;
+    const struct device_worker *least = least_free(cuda);
+    const size_t free_mib = least->free_nbytes >> 20, hundredth = least->free_nbytes / 100;
     const int32_t floor = round_up(settings->max_length, TILE_ROWS);
     const int32_t safe =
         memory_plan_rows(&request, hundredth * PERCENT_CHOSEN, TILE_ROWS, ROWS_MAX);
     if (safe < floor) {
         return error_set(error, STATUS_MODEL,
                          "CUDA device %d (%s) has %zu MiB free, too little for this model%s",
-                         (int)settings->devices[0].index, settings->devices[0].name, least >> 20,
+                         (int)least->device.index, least->device.name, free_mib,
                          settings->max_length > TILE_ROWS ? "; a lower --max-length may do" : "");
     }
     if (settings->batch_tokens > 0) {
@@ -125,8 +128,8 @@ static enum status choose_rows(const struct cuda_encoder *cuda, const struct mod
         return error_set(error, STATUS_USAGE,
                          "--batch-tokens %d needs more memory than CUDA device %d (%s) has free "
                          "(%zu MiB); the most that fits is %d",
-                         (int)settings->batch_tokens, (int)settings->devices[0].index,
-                         settings->devices[0].name, least >> 20, (int)safe);
+                         (int)settings->batch_tokens, (int)least->device.index, least->device.name,
+                         free_mib, (int)safe);
     }
     const int32_t n_thirds = settings->devices[0].n_multiprocessors / TILE_COLUMNS;
     const int32_t quantum = TILE_ROWS * (n_thirds > 0 ? n_thirds : 1);
@@ -212,7 +215,10 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
     int32_t n_rows = 0;
     enum status status = matmul_choices_open(&settings->devices[0], &cuda->choices, error);
     if (status == STATUS_OK) status = start_workers(cuda, model, settings, error);
-    if (status == STATUS_OK) status = ask_all(cuda, WORKER_PROBE, &out_of_memory, error);
+    if (status == STATUS_OK) {
+        status = ask_all(cuda, WORKER_PROBE, &out_of_memory, error);
+        if (status != STATUS_OK && out_of_memory) status = STATUS_MODEL;  // others have it all
+    }
     if (status == STATUS_OK) status = choose_rows(cuda, model, settings, &n_rows, error);
     if (status == STATUS_OK) {
         const int32_t floor = round_up(settings->max_length, TILE_ROWS);

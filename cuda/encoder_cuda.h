@@ -12,7 +12,8 @@
 //   ─► free
 //
 // A device is lost when a call or its work fails, or when a batch makes no progress for the time
-// limit: then encoder_wait gives STATUS_AGAIN for every slot of it, at once.
+// limit: then encoder_wait gives STATUS_AGAIN for every slot of it, at once, and these slots are
+// not to be filled again, for the device may still be reading them.
 #ifndef WADER_CUDA_ENCODER_CUDA_H
 #define WADER_CUDA_ENCODER_CUDA_H
 

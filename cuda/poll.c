@@ -11,16 +11,20 @@ void poll_pause(void) {
     (void)nanosleep(&pause, NULL);
 }
 
-// One of the two is NULL.
+static bool goes_on(const struct poll *poll) {
+    return poll->go_on == NULL || poll->go_on(poll->context);
+}
+
+// One of the two is NULL. The question itself may take so long that nobody waits any more.
 static int poll_for(const struct poll *poll, struct CUevent_st *event, struct CUstream_st *stream) {
-    while (poll->go_on == NULL || poll->go_on(poll->context)) {
+    while (goes_on(poll)) {
         bool done = false;
         const int code =
             event != NULL ? gpu_event_is_done(event, &done) : gpu_stream_is_done(stream, &done);
         if (code != 0) return code;
         if (done) {
             if (poll->done != NULL) poll->done(poll->context);
-            return 0;
+            return goes_on(poll) ? 0 : POLL_GIVEN_UP;
         }
         poll_pause();
     }

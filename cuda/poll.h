@@ -6,8 +6,8 @@
 
 #include "cuda/runtime.h"
 
-// Who waits. `go_on` is asked before every question to the device, `done` is told that the wait
-// came to its end. NULL: for ever, and nobody.
+// Who waits. `done` is told that the wait came to its end; `go_on` is asked before every question
+// to the device and after `done`. NULL: for ever, and nobody.
 struct poll {
     bool (*go_on)(void *context);
     void (*done)(void *context);

@@ -87,7 +87,7 @@ int32_t worker_take(struct device_worker *worker) {
 
 void worker_finish(struct device_worker *worker) {
     pthread_mutex_lock(&worker->mutex);
-    worker->batches[worker->queue[worker->first]].is_done = true;
+    worker->batches[worker->queue[worker->first]].is_done = !worker->lost;
     worker->first = (worker->first + 1) % worker->n_batches;
     worker->n_running--;
     worker->n_progress++;

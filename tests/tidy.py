@@ -11,7 +11,7 @@ import sys
 COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 360
-NOT_OURS = "tests/gpu/carry"  # libraries for another machine (tests/gpu/pack), not in the repository
+NOT_OURS = "tests/gpu/carry"  # of other projects, not in the repository: see tests/gpu/pack
 
 # Which rooms a room may include from, itself aside. An arrow missing here is a layering fault.
 ROOMS = {
