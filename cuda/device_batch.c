@@ -47,8 +47,10 @@ static int copy_logits(struct device_worker *worker, int32_t i) {
 }
 
 int device_batch_enqueue(struct device_worker *worker, int32_t i) {
+    struct CUgraphExec_st *graph = worker->batches[i].graph;
     TRY(copy_inputs(worker, i));
-    TRY(gpu_graph_launch(worker->batches[i].graph, worker->compute));
+    TRY(graph != NULL ? gpu_graph_launch(graph, worker->compute)
+                      : forward_enqueue(&worker->forward, i, worker->compute));
     return copy_logits(worker, i);
 }
 
@@ -69,11 +71,12 @@ static int make(struct device_worker *worker, int32_t i) {
     return gpu_event_create(&batch->done);
 }
 
-static int capture(struct device_worker *worker, int32_t i) {
-    TRY(gpu_capture_begin(worker->compute));
+// A graph saves launches and changes no result: where a library refuses to be captured, the batch
+// does without. A device that fails will do so in the pass that follows.
+static void capture(struct device_worker *worker, int32_t i) {
+    if (gpu_capture_begin(worker->compute) != 0) return;
     const int code = forward_enqueue(&worker->forward, i, worker->compute);
-    const int end = gpu_capture_end(worker->compute, code == 0 ? &worker->batches[i].graph : NULL);
-    return code != 0 ? code : end;
+    (void)gpu_capture_end(worker->compute, code == 0 ? &worker->batches[i].graph : NULL);
 }
 
 // The first pass is enqueued without a graph: kernels and the library load their code when they are
@@ -86,7 +89,7 @@ int device_batches_open(struct device_worker *worker) {
     TRY(copy_logits(worker, 0));
     TRY(poll_event(&poll, worker->batches[0].done));
     for (int32_t i = 0; i < worker->n_batches; i++) {
-        TRY(capture(worker, i));
+        capture(worker, i);
         TRY(device_batch_enqueue(worker, i));
         TRY(poll_event(&poll, worker->batches[i].done));
         worker_progress(worker);

@@ -109,17 +109,19 @@ static enum status open_rows(struct device_worker *worker, struct failure *failu
         return error_set(&failure->error, STATUS_MODEL, "no batch of %d tokens of this model",
                          (int)forward->n_rows);
     }
+    // Before the memory is taken: to choose algorithms the library may load code, which wants some.
+    struct error reason;
+    int code;
+    enum status status = forward_create(forward, worker->matmuls, &code, &reason);
+    if (status != STATUS_OK) return part_failed(worker, status, code, &reason, failure);
+    worker_progress(worker);
     void *block;
-    int code = gpu_alloc(forward->plan.nbytes, &block);
+    code = gpu_alloc(forward->plan.nbytes, &block);
     if (code != 0) return device_failed(worker, "allocating the encoder's memory", code, failure);
     forward->block = block;
     matmul_set_workspace(worker->matmuls, forward->block + forward->plan.scratch);
-    enum status status = fill_memory(worker, failure);
+    status = fill_memory(worker, failure);
     if (status != STATUS_OK) return status;
-    struct error reason;
-    status = forward_create(forward, worker->matmuls, &code, &reason);
-    if (status != STATUS_OK) return part_failed(worker, status, code, &reason, failure);
-    worker_progress(worker);
     code = device_batches_open(worker);
     return code == 0 ? STATUS_OK : device_failed(worker, "the first batch failed", code, failure);
 }

@@ -209,6 +209,16 @@ static enum status start_workers(struct cuda_encoder *cuda, const struct model *
     return status;
 }
 
+static bool has_graphs(const struct cuda_encoder *cuda) {
+    for (int32_t w = 0; w < cuda->n_workers; w++) {
+        const struct device_worker *worker = &cuda->workers[w];
+        for (int32_t i = 0; i < worker->n_batches; i++) {
+            if (worker->batches[i].graph == NULL) return false;
+        }
+    }
+    return true;
+}
+
 static enum status make(struct cuda_encoder *cuda, const struct model *model,
                         const struct encoder_cuda_settings *settings, struct error *error) {
     bool out_of_memory;
@@ -234,6 +244,7 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
     cuda->base.batch_tokens = batch_tokens;
     cuda->base.titles_cap = memory_plan_titles(n_rows);
     cuda->base.n_labels = model->config.n_labels;
+    if (!has_graphs(cuda)) cuda->base.remark = "without CUDA graphs";
     cuda->base.max_length = max_positions < batch_tokens ? max_positions : batch_tokens;
     return STATUS_OK;
 }

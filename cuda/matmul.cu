@@ -54,7 +54,9 @@ static enum status failed(cublasStatus_t status, const char *what, int *code, st
 
 // ---- algorithms
 
-// NOT_SUPPORTED unless one block sums an output element from its first term to its last.
+// NOT_SUPPORTED unless one block sums an output element from its first term to its last. The number
+// of splits is 1, or 0 where an algorithm knows of none; the library marks stream-K by -2, whose
+// cuts hang on the number of rows.
 static cublasStatus_t check_sum(const struct cublaslt *lt, const cublasLtMatmulAlgo_t *algorithm) {
     int32_t n_splits = 0;
     uint32_t scheme = 0;
@@ -65,8 +67,9 @@ static cublasStatus_t check_sum(const struct cublaslt *lt, const cublasLtMatmulA
     status = lt->algo_get(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
                           &written);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
-    return n_splits <= 1 && scheme == CUBLASLT_REDUCTION_SCHEME_NONE ? CUBLAS_STATUS_SUCCESS
-                                                                     : CUBLAS_STATUS_NOT_SUPPORTED;
+    const bool is_whole = n_splits == 0 || n_splits == 1;
+    return is_whole && scheme == CUBLASLT_REDUCTION_SCHEME_NONE ? CUBLAS_STATUS_SUCCESS
+                                                                : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
 // Whether the library takes `algorithm` for `problem` with at most `limit` bytes of workspace,
@@ -88,6 +91,26 @@ static cublasStatus_t check_algorithm(const struct matmul_context *context,
         return CUBLAS_STATUS_NOT_SUPPORTED;
     }
     *workspace_nbytes = result.workspaceSize;
+    return status;
+}
+
+// Whether it takes `algorithm` for a few rows and for many: what is chosen serves every batch, and
+// what is chosen cannot hang on a batch's own rows.
+static cublasStatus_t check_everywhere(const struct matmul_context *context,
+                                       const struct matmul_shape *shape,
+                                       const cublasLtMatmulAlgo_t *algorithm, size_t limit) {
+    static const int32_t n_rows[] = {16, 128, 2048, MATMUL_REFERENCE_ROWS, 131072};
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    for (size_t i = 0; i < ARRAY_LEN(n_rows) && status == CUBLAS_STATUS_SUCCESS; i++) {
+        struct problem problem;
+        size_t workspace_nbytes;
+        memset(&problem, 0, sizeof problem);
+        status = problem_create(context->lt, shape, n_rows[i], &problem);
+        if (status == CUBLAS_STATUS_SUCCESS) {
+            status = check_algorithm(context, &problem, algorithm, limit, &workspace_nbytes);
+        }
+        problem_destroy(context->lt, &problem);
+    }
     return status;
 }
 
@@ -117,8 +140,9 @@ static cublasStatus_t ask(const struct matmul_context *context, const struct pro
 }
 
 // The first candidate of the heuristic that serves. NOT_SUPPORTED when none does.
-static cublasStatus_t choose(const struct matmul_context *context, const struct problem *reference,
-                             size_t limit, cublasLtMatmulAlgo_t *out) {
+static cublasStatus_t choose(const struct matmul_context *context, const struct matmul_shape *shape,
+                             const struct problem *reference, size_t limit,
+                             cublasLtMatmulAlgo_t *out) {
     enum { CANDIDATES_MAX = 64 };
     cublasLtMatmulHeuristicResult_t candidates[CANDIDATES_MAX];
     memset(candidates, 0, sizeof candidates);
@@ -126,9 +150,8 @@ static cublasStatus_t choose(const struct matmul_context *context, const struct 
     cublasStatus_t status = ask(context, reference, limit, CANDIDATES_MAX, candidates, &n);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     for (int i = 0; i < n; i++) {
-        size_t workspace_nbytes;
         if (candidates[i].state != CUBLAS_STATUS_SUCCESS) continue;
-        status = check_algorithm(context, reference, &candidates[i].algo, limit, &workspace_nbytes);
+        status = check_everywhere(context, shape, &candidates[i].algo, limit);
         if (status == CUBLAS_STATUS_SUCCESS) *out = candidates[i].algo;
         if (!is_refusal(status)) return status;
     }
@@ -174,12 +197,12 @@ static cublasStatus_t find_algorithm(const struct matmul_context *context,
     cublasStatus_t status = CUBLAS_STATUS_NOT_SUPPORTED;
     if (look_up(choices, &choices->settled, shape, out)) return CUBLAS_STATUS_SUCCESS;
     if (look_up(choices, &choices->kept, shape, out)) {
-        size_t workspace_nbytes;
-        status =
-            check_algorithm(context, reference, out, MATMUL_WORKSPACE_NBYTES, &workspace_nbytes);
+        status = check_everywhere(context, shape, out, MATMUL_WORKSPACE_NBYTES);
     }
-    if (is_refusal(status)) status = choose(context, reference, 0, out);
-    if (is_refusal(status)) status = choose(context, reference, MATMUL_WORKSPACE_NBYTES, out);
+    if (is_refusal(status)) status = choose(context, shape, reference, 0, out);
+    if (is_refusal(status)) {
+        status = choose(context, shape, reference, MATMUL_WORKSPACE_NBYTES, out);
+    }
     if (status == CUBLAS_STATUS_SUCCESS && !settle(choices, shape, out)) {
         status = CUBLAS_STATUS_ALLOC_FAILED;
     }

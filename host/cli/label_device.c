@@ -176,8 +176,10 @@ static void tell(const struct options *options, const struct device_request *req
                     on_cpu ? why_no_gpu : engine->hardware);
     }
     if (options->verbose) {
-        report_note("batches of %d tokens, %d in flight", (int)engine->encoder->batch_tokens,
-                    (int)engine->encoder->n_slots);
+        const char *remark = engine->encoder->remark;
+        report_note("batches of %d tokens, %d in flight%s%s", (int)engine->encoder->batch_tokens,
+                    (int)engine->encoder->n_slots, remark != NULL ? ", " : "",
+                    remark != NULL ? remark : "");
     }
 }
 

@@ -45,6 +45,7 @@ struct encoder {
     int32_t titles_cap;    // N
     int32_t n_labels;      // K
     int32_t max_length;    // tokens of one title, at most
+    const char *remark;    // for who asks how it computes ("without CUDA graphs"), or NULL
 };
 
 // What an implementation provides. The wrappers below check the batch and call these.

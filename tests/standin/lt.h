@@ -13,7 +13,7 @@
 //
 // Environment (read at every call)
 //   STANDIN_LT_VERSION=130100  what cublasLtGetVersion says
-//   STANDIN_LT_PICKY=1         algorithms take at least 64 rows
+//   STANDIN_LT_PICKY=1         every other algorithm takes at least 64 rows
 //   STANDIN_LT_OFFER=          bad: no algorithm that sums in one piece is offered; workspace: none
 //                              of these without workspace; shuffled: others at each call,
 //                              which takes 2 ms

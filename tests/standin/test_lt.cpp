@@ -71,7 +71,8 @@ static std::vector<int32_t> good_ids(const candidates &all, uint64_t limit) {
     std::vector<int32_t> ids;
     for (const cublasLtMatmulHeuristicResult_t &one : all) {
         if (one.state != CUBLAS_STATUS_SUCCESS || one.workspaceSize > limit) continue;
-        if (attribute<int32_t>(&one.algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) > 1) continue;
+        const int32_t n_splits = attribute<int32_t>(&one.algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+        if (n_splits != 0 && n_splits != 1) continue;  // -2 is stream-K
         if (attribute<uint32_t>(&one.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) != 0) continue;
         ids.push_back(attribute<int32_t>(&one.algo, CUBLASLT_ALGO_CONFIG_ID));
     }

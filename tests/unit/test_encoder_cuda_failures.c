@@ -17,8 +17,13 @@ static bool is_releasing(enum fake_call call) {
            call == FAKE_PLAN_DESTROY;
 }
 
-// Too little memory once is survived by a smaller batch, a release that fails is none of ours; all
-// else ends the making.
+static bool is_captured(enum fake_call call) {
+    return call == FAKE_CAPTURE || call == FAKE_CAPTURE_END || call == FAKE_PRODUCT ||
+           call == FAKE_KERNEL;
+}
+
+// Too little memory once is survived by a smaller batch, a capture that fails by a batch without a
+// graph, a release that fails is none of ours; all else ends the making.
 static void check_not_made(const struct fake_fault *fault, enum status status,
                            const struct error *error) {
     const bool is_memory = fault->code == FAKE_CODE_MEMORY;
@@ -32,7 +37,8 @@ static void check_not_made(const struct fake_fault *fault, enum status status,
     rig_check_named(error, fault->device);
     CHECK_CONTAINS(error->text, is_memory ? "fake code 2" : "fake code 719");
     if (fault->trouble == FAKE_FAILS) {
-        CHECK(!is_releasing(fault->call) && (!is_memory || is_probing(fault->call)));
+        CHECK(!is_releasing(fault->call) && fault->call != FAKE_CAPTURE &&
+              (!is_memory || is_probing(fault->call)));
     }
 }
 
@@ -47,8 +53,10 @@ static bool attempt(const struct fake_fault *fault) {
     const bool is_release = is_releasing(fault->call) && fault->trouble == FAKE_FAILS;
     if (status != STATUS_OK) check_not_made(fault, status, &error);
     if (status == STATUS_OK && fault->trouble == FAKE_FAILS && struck_early) {
-        CHECK(is_release || fault->code == FAKE_CODE_MEMORY);
-        CHECK_INT(encoder->batch_tokens, is_release ? 200 : 128);
+        const bool has_graphs = encoder->remark == NULL;
+        CHECK(is_release || !has_graphs || fault->code == FAKE_CODE_MEMORY);
+        CHECK(has_graphs || is_captured(fault->call));
+        CHECK_INT(encoder->batch_tokens, is_release || !has_graphs ? 200 : 128);
     }
     if (status == STATUS_OK) {
         struct rig_run run = {
