@@ -2,8 +2,8 @@
 //
 // The encoder on CUDA devices: logits beside the float64 reference and the CPU encoder's, and the
 // same bits whatever the batch, its size, the slots, the number of devices and the run:
-// test_gpu_encoder [SEED]. Models and titles are fresh in every run; the seed that is printed
-// replays them.
+// test_gpu_encoder [--small] [SEED]. Models and titles are fresh in every run; the seed that is
+// printed replays them.
 #include <time.h>
 
 #include "cuda/encoder_cuda.h"
@@ -249,7 +249,9 @@ static void test_too_large(const struct model *model) {
 }
 
 int main(int argc, char **argv) {
-    random_state.state = argc > 1 ? strtoull(argv[1], NULL, 0) : (unsigned long long)time(NULL);
+    const bool is_small = argc > 1 && strcmp(argv[1], "--small") == 0;
+    const char *seed = argc > 1 + is_small ? argv[1 + is_small] : NULL;
+    random_state.state = seed != NULL ? strtoull(seed, NULL, 0) : (unsigned long long)time(NULL);
     cuda_devices_find(&devices);
     if (devices.n_devices == 0) return check_skip(devices.what);
     while (!encoder_cuda_same_kind(&devices.devices[0], &devices.devices[devices.n_devices - 1])) {
@@ -275,7 +277,9 @@ int main(int argc, char **argv) {
     spec.config.hidden_size = 768;
     spec.config.intermediate_size = 3072;
     spec.config.n_layers = 2;
-    for (int dtype = DTYPE_F32; dtype < n_dtypes; dtype++) test_model(&spec, (enum dtype)dtype);
+    for (int dtype = DTYPE_F32; dtype < n_dtypes && !is_small; dtype++) {
+        test_model(&spec, (enum dtype)dtype);
+    }
     struct model *model = tiny_model_open(&spec);
     test_too_large(model);
     model_close(model);
