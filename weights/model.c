@@ -126,6 +126,8 @@ enum status model_open(const char *dir, const char *labels_file, struct model **
     opening.model->labels = opening.labels.names;
     opening.model->files = opening.files.files;
     opening.model->n_files = opening.files.n_files;
+    opening.model->rooms = opening.files.rooms;
+    opening.model->n_rooms = opening.files.n_rooms;
     if (status == STATUS_OK) {
         *out = opening.model;
     } else {
@@ -165,7 +167,10 @@ void model_close(struct model *model) {
     if (model == NULL) return;
     bert_weights_free(&model->weights);
     free(model->labels);
-    struct model_files files = {.files = model->files, .n_files = model->n_files};
+    struct model_files files = {.files = model->files,
+                                .n_files = model->n_files,
+                                .rooms = model->rooms,
+                                .n_rooms = model->n_rooms};
     model_files_close(&files);
     free(model);
 }

@@ -85,6 +85,8 @@ struct model {
     const char *weights_name;  // "model.safetensors" or "model.safetensors.index.json"
     struct model_file *files;  // [n_files] config.json first; only those that were used
     size_t n_files;
+    struct file_map *rooms;  // [n_rooms] memory of tensors that are not in a file as they are
+    size_t n_rooms;
 };
 
 // Opens `dir`. `labels_file` may be NULL. STATUS_MODEL, naming file and figures, when anything is

@@ -2,10 +2,18 @@
 #include "weights/model_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MFD_CLOEXEC  // <linux/memfd.h>; the C library has it for _GNU_SOURCE only
+#define MFD_CLOEXEC 1U
+#endif
 
 bool model_file_exists(const char *dir, const char *name) {
     char path[PATH_NBYTES_MAX];
@@ -61,7 +69,35 @@ enum status model_files_add(struct model_files *list, const char *dir, const cha
     return STATUS_OK;
 }
 
+enum status model_files_room(struct model_files *list, size_t nbytes, char **out,
+                             struct error *error) {
+    *out = NULL;
+    if (nbytes == 0) return STATUS_OK;
+    struct file_map *rooms = realloc(list->rooms, (list->n_rooms + 1) * sizeof *rooms);
+    if (rooms == NULL) return error_set(error, STATUS_IO, "out of memory for the list of tensors");
+    list->rooms = rooms;
+    const int fd = (int)syscall(SYS_memfd_create, "wader tensors", MFD_CLOEXEC);
+    int reason = fd < 0 ? errno : 0;
+    // Taken now: later a page that is not to be had would end the process.
+    if (reason == 0) reason = posix_fallocate(fd, 0, (off_t)nbytes);
+    void *memory = MAP_FAILED;
+    if (reason == 0) {
+        memory = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (memory == MAP_FAILED) reason = errno;
+    }
+    if (fd >= 0) close(fd);
+    if (reason != 0) {
+        return error_set(error, STATUS_IO, "%zu MiB of memory for tensors are not to be had: %s",
+                         nbytes >> 20, strerror(reason));
+    }
+    list->rooms[list->n_rooms++] = (struct file_map){.bytes = memory, .nbytes = nbytes};
+    *out = memory;
+    return STATUS_OK;
+}
+
 void model_files_close(struct model_files *list) {
+    for (size_t i = 0; i < list->n_rooms; i++) file_map_close(&list->rooms[i]);
+    free(list->rooms);
     for (size_t i = 0; i < list->n_files; i++) {
         free(list->files[i].name);
         file_map_close(&list->files[i].map);

@@ -9,6 +9,8 @@
 struct model_files {
     struct model_file *files;
     size_t n_files;
+    struct file_map *rooms;  // see model_files_room
+    size_t n_rooms;
 };
 
 // Whether `dir` has an entry of that name, be it a link that leads nowhere: then opening it, and
@@ -24,6 +26,12 @@ enum status model_directory_check(const char *dir, struct error *error);
 // to the file's path for messages.
 enum status model_files_add(struct model_files *list, const char *dir, const char *name, char *path,
                             struct span *bytes, struct error *error);
+
+// Zeroed memory for tensors that no file holds as the model needs them; it lives as long as the
+// files do. Its pages belong to a file without a name, so that tensor_forget may let go of them,
+// and a child process writes to the same ones. STATUS_IO when there is not so much.
+enum status model_files_room(struct model_files *list, size_t nbytes, char **out,
+                             struct error *error);
 void model_files_close(struct model_files *list);
 
 #endif

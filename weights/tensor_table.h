@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The tensors of a checkpoint by name: what every file format is read into, and all that the rest
-// knows of a format.
+// knows of a format. Names and shapes are PyTorch's, whatever the format (a Keras kernel [in, out]
+// is in the table as a weight [out, in]).
 #ifndef WADER_WEIGHTS_TENSOR_TABLE_H
 #define WADER_WEIGHTS_TENSOR_TABLE_H
 
