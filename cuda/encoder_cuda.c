@@ -219,17 +219,31 @@ static bool has_graphs(const struct cuda_encoder *cuda) {
     return true;
 }
 
-static enum status make(struct cuda_encoder *cuda, const struct model *model,
-                        const struct encoder_cuda_settings *settings, struct error *error) {
+// All that comes before memory is taken on the devices.
+static enum status prepare(struct cuda_encoder *cuda, const struct model *model,
+                           const struct encoder_cuda_settings *settings, int32_t *n_rows,
+                           struct error *error) {
     bool out_of_memory;
-    int32_t n_rows = 0;
     enum status status = matmul_choices_open(&settings->devices[0], &cuda->choices, error);
     if (status == STATUS_OK) status = start_workers(cuda, model, settings, error);
     if (status == STATUS_OK) {
         status = ask_all(cuda, WORKER_PROBE, &out_of_memory, error);
         if (status != STATUS_OK && out_of_memory) status = STATUS_MODEL;  // others have it all
     }
-    if (status == STATUS_OK) status = choose_rows(cuda, model, settings, &n_rows, error);
+    return status == STATUS_OK ? choose_rows(cuda, model, settings, n_rows, error) : status;
+}
+
+// Rows are there by the tile, tokens are what was asked for.
+static int32_t batch_tokens_of(const struct encoder_cuda_settings *settings, int32_t n_rows) {
+    const int32_t asked = settings->batch_tokens;
+    return asked > 0 && asked < n_rows ? asked : n_rows;
+}
+
+static enum status make(struct cuda_encoder *cuda, const struct model *model,
+                        const struct encoder_cuda_settings *settings, struct error *error) {
+    bool out_of_memory;
+    int32_t n_rows = 0;
+    enum status status = prepare(cuda, model, settings, &n_rows, error);
     if (status == STATUS_OK) {
         const int32_t floor = round_up(settings->max_length, TILE_ROWS);
         status = open_rows(cuda, floor, &n_rows, error);
@@ -237,8 +251,7 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
     if (status == STATUS_OK) status = ask_all(cuda, WORKER_SERVE, &out_of_memory, error);
     if (status != STATUS_OK) return status;
     matmul_choices_keep(cuda->choices);
-    const int32_t asked = settings->batch_tokens;
-    const int32_t batch_tokens = asked > 0 && asked < n_rows ? asked : n_rows;
+    const int32_t batch_tokens = batch_tokens_of(settings, n_rows);
     const int32_t max_positions = model->config.max_positions;
     cuda->base.n_slots = cuda->n_workers * cuda->workers[0].n_batches;
     cuda->base.batch_tokens = batch_tokens;
@@ -249,9 +262,9 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
     return STATUS_OK;
 }
 
-enum status encoder_create_cuda(const struct model *model,
-                                const struct encoder_cuda_settings *settings, struct encoder **out,
-                                struct error *error) {
+// An encoder without devices, once the model and they are known to go together.
+static enum status begin(const struct model *model, const struct encoder_cuda_settings *settings,
+                         struct cuda_encoder **out, struct error *error) {
     *out = NULL;
     enum status status = memory_plan_check(&model->config, error);
     for (int32_t d = 0; status == STATUS_OK && d < settings->n_devices; d++) {
@@ -262,8 +275,48 @@ enum status encoder_create_cuda(const struct model *model,
         status = alloc_zeroed(&memory, 1, sizeof(struct cuda_encoder), "the encoder", error);
     }
     if (status != STATUS_OK) return status;
-    struct cuda_encoder *cuda = memory;
-    cuda->base.ops = &cuda_ops;
+    *out = memory;
+    (*out)->base.ops = &cuda_ops;
+    return STATUS_OK;
+}
+
+enum status encoder_cuda_measure(const struct model *model,
+                                 const struct encoder_cuda_settings *settings,
+                                 struct encoder_cuda_memory *memory, struct error *error) {
+    struct cuda_encoder *cuda;
+    *memory = (struct encoder_cuda_memory){0};
+    enum status status = begin(model, settings, &cuda, error);
+    if (status != STATUS_OK) return status;
+    int32_t n_rows = 0;
+    status = prepare(cuda, model, settings, &n_rows, error);
+    if (status == STATUS_OK) {
+        const int32_t n_batches = cuda->workers[0].n_batches;
+        const struct memory_request request = {.config = &model->config,
+                                               .dtype = settings->dtype,
+                                               .n_rows = n_rows,
+                                               .n_titles = memory_plan_titles(n_rows),
+                                               .n_slots = n_batches,
+                                               .scratch_nbytes = MATMUL_WORKSPACE_NBYTES};
+        struct memory_plan plan;
+        (void)memory_plan_make(&request, &plan);  // choose_rows found that it can be made
+        memory->batch_tokens = batch_tokens_of(settings, n_rows);
+        memory->n_slots = cuda->n_workers * n_batches;
+        memory->free_nbytes = least_free(cuda)->free_nbytes;
+        memory->device_nbytes = plan.nbytes;
+        memory->weights_nbytes = plan.weights_nbytes;
+        memory->pinned_nbytes = (size_t)memory->n_slots * plan.slot.nbytes;
+    }
+    encoder_destroy(&cuda->base);
+    return status;
+}
+
+enum status encoder_create_cuda(const struct model *model,
+                                const struct encoder_cuda_settings *settings, struct encoder **out,
+                                struct error *error) {
+    struct cuda_encoder *cuda;
+    *out = NULL;
+    enum status status = begin(model, settings, &cuda, error);
+    if (status != STATUS_OK) return status;
     status = make(cuda, model, settings, error);
     if (status == STATUS_OK) {
         *out = &cuda->base;

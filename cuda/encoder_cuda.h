@@ -53,6 +53,20 @@ enum status encoder_create_cuda(const struct model *model,
                                 const struct encoder_cuda_settings *settings, struct encoder **out,
                                 struct error *error);
 
+// What encoder_create_cuda would take: the devices are opened and asked what is free, no weight is
+// uploaded. Of the model its `config` counts. The same statuses; the batch may still turn out
+// smaller, where memory is cut up.
+struct encoder_cuda_memory {
+    int32_t batch_tokens, n_slots;  // of a batch; batches in flight on all devices
+    size_t free_nbytes;             // of the device that has least
+    size_t device_nbytes;           // taken on each device,
+    size_t weights_nbytes;          // of these by weights
+    size_t pinned_nbytes;           // host memory for all batches
+};
+enum status encoder_cuda_measure(const struct model *model,
+                                 const struct encoder_cuda_settings *settings,
+                                 struct encoder_cuda_memory *memory, struct error *error);
+
 // Whether a thread of this process hangs in a driver's call, so that exit(), which tears the driver
 // down, may hang as well: leave by _exit().
 bool encoder_cuda_is_stuck(void);

@@ -92,8 +92,8 @@ static void finish_layer(struct pass *pass, size_t begin, bool is_cls) {
             begin + layer->intermediate_weight,
             in_epilogue ? at(pass, begin + layer->intermediate_bias) : NULL, plan->wide);
     if (!in_epilogue) {
-        ENQUEUE(pass, kernel_gelu, .dtype = forward->dtype, .form = GELU_ERF, .n_rows = n_rows,
-                .n_columns = forward->config->intermediate_size,
+        ENQUEUE(pass, kernel_gelu, .dtype = forward->dtype, .form = forward->config->gelu,
+                .n_rows = n_rows, .n_columns = forward->config->intermediate_size,
                 .bias = at(pass, begin + layer->intermediate_bias), .x = at(pass, plan->wide));
     }
     product(pass, is_cls ? m->cls_output : m->output, plan->wide, begin + layer->output_weight,
@@ -131,10 +131,11 @@ static void classify(struct pass *pass, int32_t slot) {
     const struct forward *forward = pass->forward;
     const struct memory_plan *plan = &forward->plan;
     product(pass, forward->matmuls.pooler, plan->cls, plan->pooler_weight, NULL, plan->pooled);
-    ENQUEUE(pass, kernel_head, .n_titles = forward->n_titles,
-            .hidden_size = forward->config->hidden_size, .n_labels = forward->config->n_labels,
-            .x = at(pass, plan->pooled), .x_bias = at(pass, plan->pooler_bias),
-            .weight = at(pass, plan->classifier_weight), .bias = at(pass, plan->classifier_bias),
+    ENQUEUE(pass, kernel_head, .activation = forward->config->head_activation,
+            .n_titles = forward->n_titles, .hidden_size = forward->config->hidden_size,
+            .n_labels = forward->config->n_labels, .x = at(pass, plan->pooled),
+            .x_bias = at(pass, plan->pooler_bias), .weight = at(pass, plan->classifier_weight),
+            .bias = at(pass, plan->classifier_bias),
             .logits = at(pass, plan->slots + (size_t)slot * plan->slot.nbytes + plan->slot.logits));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pooler and classifier after the pooler's product, all in fp32: one warp a title. Its tanh values
+// Pooler and classifier after the pooler's product, all in fp32: one warp a title. The activations
 // stay in registers while it walks the labels, whose weights every warp shares in the caches.
 #include <math.h>
 
@@ -14,7 +14,12 @@ __device__ __forceinline__ void softmax(const float *logits, int n_labels, float
         probabilities[k] = expf(logits[k] - max) / sum;
 }
 
-template <int n_groups>
+// A comparison, not fmaxf, which would make a number of NaN.
+__device__ __forceinline__ float activate(int activation, float x) {
+    return activation == HEAD_RELU ? (x < 0 ? 0 : x) : tanhf(x);
+}
+
+template <int n_groups, int activation>
 __global__ void __launch_bounds__(ROW_THREADS) head(struct kernel_head args) {
     const int title = row_of_warp();
     if (title >= args.n_titles) return;
@@ -28,7 +33,8 @@ __global__ void __launch_bounds__(ROW_THREADS) head(struct kernel_head args) {
     for (int i = 0; i < n_groups; i++) {
         const bool is_there = group_start(i) < args.hidden_size;
 #pragma unroll
-        for (int j = 0; j < GROUP; j++) pooled[i][j] = is_there ? tanhf(pooled[i][j]) : 0;
+        for (int j = 0; j < GROUP; j++)
+            pooled[i][j] = is_there ? activate(activation, pooled[i][j]) : 0;
     }
     float max = -INFINITY, sum = 0;  // of exp(logit - max) over the labels so far
     for (int k = 0; k < args.n_labels; k++) {
@@ -54,13 +60,16 @@ __global__ void __launch_bounds__(ROW_THREADS) head(struct kernel_head args) {
 
 template <typename T, int n_groups>
 static int run(const struct kernel_head *args, struct CUstream_st *stream) {
-    return launch(row_shape("head", args->n_titles, stream), head<n_groups>, *args);
+    const launch_shape shape = row_shape("head", args->n_titles, stream);
+    return args->activation == HEAD_TANH ? launch(shape, head<n_groups, HEAD_TANH>, *args)
+                                         : launch(shape, head<n_groups, HEAD_RELU>, *args);
 }
 
 int kernel_head(const struct kernel_head *args, struct CUstream_st *stream) {
-    if (args->n_titles < 0 || args->n_labels < 1 || !is_hidden_size(args->hidden_size) ||
-        !is_aligned(args->x) || !is_aligned(args->x_bias) || !is_aligned(args->weight) ||
-        !is_aligned(args->bias) || !is_aligned(args->logits) ||
+    if ((args->activation != HEAD_TANH && args->activation != HEAD_RELU) || args->n_titles < 0 ||
+        args->n_labels < 1 || !is_hidden_size(args->hidden_size) || !is_aligned(args->x) ||
+        !is_aligned(args->x_bias) || !is_aligned(args->weight) || !is_aligned(args->bias) ||
+        !is_aligned(args->logits) ||
         (args->probabilities != nullptr && !is_aligned(args->probabilities))) {
         return cudaErrorInvalidValue;
     }

@@ -76,11 +76,7 @@ struct kernel_layer_norm {
 int kernel_layer_norm(const struct kernel_layer_norm *args, struct CUstream_st *stream);
 struct kernel_cost kernel_layer_norm_cost(const struct kernel_layer_norm *args);
 
-// x[r] = gelu(x[r] + bias), in place.
-//   GELU_ERF   x/2 (1 + erf(x / sqrt 2)), which BERT checkpoints mean by "gelu"
-//   GELU_TANH  x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which cublasLt's epilogue computes
-// (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016)
-enum gelu_form { GELU_ERF, GELU_TANH };
+// x[r] = gelu(x[r] + bias), in place. cublasLt's epilogue computes the form GELU_TANH.
 struct kernel_gelu {
     enum dtype dtype;
     enum gelu_form form;
@@ -140,9 +136,10 @@ int kernel_gather_cls(const struct kernel_gather_cls *args, struct CUstream_st *
 struct kernel_cost kernel_gather_cls_cost(const struct kernel_gather_cls *args);
 
 // What follows the pooler's product x = cls Wp^T:
-//   logits[i] = W tanh(x[i] + x_bias) + bias
+//   logits[i] = W activation(x[i] + x_bias) + bias, where relu(NaN) is NaN as tanh(NaN) is
 //   probabilities[i] = softmax(logits[i])
 struct kernel_head {
+    enum head_activation activation;
     int32_t n_titles, hidden_size, n_labels;
     const float *x;        // [N, H]
     const float *x_bias;   // [H]

@@ -41,6 +41,15 @@ enum status encoder_create_cuda(const struct model *model,
     return error_set(error, STATUS_MODEL, "%s", why_none);
 }
 
+enum status encoder_cuda_measure(const struct model *model,
+                                 const struct encoder_cuda_settings *settings,
+                                 struct encoder_cuda_memory *memory, struct error *error) {
+    (void)model;
+    (void)settings;
+    *memory = (struct encoder_cuda_memory){0};
+    return error_set(error, STATUS_MODEL, "%s", why_none);
+}
+
 bool encoder_cuda_is_stuck(void) {
     return false;
 }

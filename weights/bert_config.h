@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// config.json of a Hugging Face BERT classifier, key by key.
+// config.json of a Hugging Face BERT or DistilBERT classifier, key by key.
 #ifndef WADER_WEIGHTS_BERT_CONFIG_H
 #define WADER_WEIGHTS_BERT_CONFIG_H
 
@@ -16,7 +16,7 @@ enum status config_parse(struct span text, const char *path, struct json_value *
 
 // Reads everything but the labels: n_labels is num_labels where config.json says it, else 0.
 // STATUS_MODEL, naming key and value, for what is missing, out of range, or a model that would be
-// computed otherwise than BERT for single-label classification.
+// computed otherwise than a classifier of BERT or DistilBERT.
 enum status bert_config_read(struct json_value object, const char *path, struct bert_config *config,
                              struct error *error);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names are those of BertForSequenceClassification in transformers (models/bert/modeling_bert.py).
-// Checkpoints of a bare encoder to which a classifier was added lack the prefix "bert."; those
-// converted from TensorFlow in 2019 say gamma and beta for a LayerNorm's weight and bias.
+// Names are those of BertForSequenceClassification and DistilBertForSequenceClassification in
+// transformers (models/bert/modeling_bert.py, models/distilbert/modeling_distilbert.py), in the
+// order of their state dicts. Checkpoints of a bare encoder to which a classifier was added lack
+// the prefix "bert." or "distilbert."; those converted from TensorFlow in 2019 say gamma and beta
+// for a LayerNorm's weight and bias.
 #include "weights/bert_weights.h"
 
 #include <assert.h>
@@ -12,68 +14,74 @@
 
 #include "weights/quote.h"
 
-enum { NAME_BYTES = 128 };
+enum { ARCHITECTURES = ARCHITECTURE_DISTILBERT + 1 };
+
+static const struct {
+    const char *prefix, *layers, *classifier;
+} architectures[ARCHITECTURES] = {
+    [ARCHITECTURE_BERT] = {"bert", "encoder.layer", "BertForSequenceClassification"},
+    [ARCHITECTURE_DISTILBERT] = {"distilbert", "transformer.layer",
+                                 "DistilBertForSequenceClassification"},
+};
 
 // A dimension by the key of config.json that gives it.
 enum dim { NONE, VOCAB, POSITIONS, TYPES, HIDDEN, INNER, LABELS };
-static const char *const dim_keys[] = {
-    [NONE] = "",
-    [VOCAB] = "vocab_size",
-    [POSITIONS] = "max_position_embeddings",
-    [TYPES] = "type_vocab_size",
-    [HIDDEN] = "hidden_size",
-    [INNER] = "intermediate_size",
-    [LABELS] = "number of labels",
+static const char *const dim_keys[][ARCHITECTURES] = {
+    [NONE] = {"", ""},
+    [VOCAB] = {"vocab_size", "vocab_size"},
+    [POSITIONS] = {"max_position_embeddings", "max_position_embeddings"},
+    [TYPES] = {"type_vocab_size", "no token types"},
+    [HIDDEN] = {"hidden_size", "dim"},
+    [INNER] = {"intermediate_size", "hidden_dim"},
+    [LABELS] = {"number of labels", "number of labels"},
 };
 
+// A name that begins with a dot has the architecture's prefix before it, if the file has prefixes.
+// NULL: the architecture has no such weight. Names of a layer's weights go on behind its number.
 struct slot {
-    const char *name;
+    const char *names[ARCHITECTURES];
     size_t offset;  // of the struct tensor, in struct bert_weights or struct bert_layer
     enum dim rows, columns;
 };
 
-#define SLOT(field, name, ...) \
-    { name, offsetof(struct bert_weights, field), __VA_ARGS__ }
-static const struct slot embedding_slots[] = {
-    SLOT(word_embeddings, "embeddings.word_embeddings.weight", VOCAB, HIDDEN),
-    SLOT(position_embeddings, "embeddings.position_embeddings.weight", POSITIONS, HIDDEN),
-    SLOT(token_type_embeddings, "embeddings.token_type_embeddings.weight", TYPES, HIDDEN),
-    SLOT(embedding_norm.weight, "embeddings.LayerNorm.weight", HIDDEN, NONE),
-    SLOT(embedding_norm.bias, "embeddings.LayerNorm.bias", HIDDEN, NONE),
-    SLOT(pooler.weight, "pooler.dense.weight", HIDDEN, HIDDEN),
-    SLOT(pooler.bias, "pooler.dense.bias", HIDDEN, NONE),
-};
-static const struct slot classifier_slots[] = {
-    SLOT(classifier.weight, "classifier.weight", LABELS, HIDDEN),
-    SLOT(classifier.bias, "classifier.bias", LABELS, NONE),
-};
-#undef SLOT
+#define DENSE(type, field, bert, distilbert, out, in)                                         \
+    {{bert ".weight", distilbert ".weight"}, offsetof(struct type, field.weight), out, in}, { \
+        {bert ".bias", distilbert ".bias"}, offsetof(struct type, field.bias), out, NONE      \
+    }
+#define NORM(type, field, bert, distilbert) DENSE(type, field, bert, distilbert, HIDDEN, NONE)
+#define TABLE(field, bert, distilbert, rows) \
+    { {bert, distilbert}, offsetof(struct bert_weights, field), rows, HIDDEN }
 
-#define SLOT(field, name, ...) \
-    { name, offsetof(struct bert_layer, field), __VA_ARGS__ }
-static const struct slot layer_slots[] = {
-    SLOT(query.weight, "attention.self.query.weight", HIDDEN, HIDDEN),
-    SLOT(query.bias, "attention.self.query.bias", HIDDEN, NONE),
-    SLOT(key.weight, "attention.self.key.weight", HIDDEN, HIDDEN),
-    SLOT(key.bias, "attention.self.key.bias", HIDDEN, NONE),
-    SLOT(value.weight, "attention.self.value.weight", HIDDEN, HIDDEN),
-    SLOT(value.bias, "attention.self.value.bias", HIDDEN, NONE),
-    SLOT(attention_output.weight, "attention.output.dense.weight", HIDDEN, HIDDEN),
-    SLOT(attention_output.bias, "attention.output.dense.bias", HIDDEN, NONE),
-    SLOT(attention_norm.weight, "attention.output.LayerNorm.weight", HIDDEN, NONE),
-    SLOT(attention_norm.bias, "attention.output.LayerNorm.bias", HIDDEN, NONE),
-    SLOT(intermediate.weight, "intermediate.dense.weight", INNER, HIDDEN),
-    SLOT(intermediate.bias, "intermediate.dense.bias", INNER, NONE),
-    SLOT(output.weight, "output.dense.weight", HIDDEN, INNER),
-    SLOT(output.bias, "output.dense.bias", HIDDEN, NONE),
-    SLOT(output_norm.weight, "output.LayerNorm.weight", HIDDEN, NONE),
-    SLOT(output_norm.bias, "output.LayerNorm.bias", HIDDEN, NONE),
+static const struct slot embedding_slots[] = {
+    TABLE(word_embeddings, ".embeddings.word_embeddings.weight",
+          ".embeddings.word_embeddings.weight", VOCAB),
+    TABLE(position_embeddings, ".embeddings.position_embeddings.weight",
+          ".embeddings.position_embeddings.weight", POSITIONS),
+    TABLE(token_type_embeddings, ".embeddings.token_type_embeddings.weight", NULL, TYPES),
+    NORM(bert_weights, embedding_norm, ".embeddings.LayerNorm", ".embeddings.LayerNorm"),
 };
-#undef SLOT
+static const struct slot layer_slots[] = {
+    DENSE(bert_layer, query, "attention.self.query", "attention.q_lin", HIDDEN, HIDDEN),
+    DENSE(bert_layer, key, "attention.self.key", "attention.k_lin", HIDDEN, HIDDEN),
+    DENSE(bert_layer, value, "attention.self.value", "attention.v_lin", HIDDEN, HIDDEN),
+    DENSE(bert_layer, attention_output, "attention.output.dense", "attention.out_lin", HIDDEN,
+          HIDDEN),
+    NORM(bert_layer, attention_norm, "attention.output.LayerNorm", "sa_layer_norm"),
+    DENSE(bert_layer, intermediate, "intermediate.dense", "ffn.lin1", INNER, HIDDEN),
+    DENSE(bert_layer, output, "output.dense", "ffn.lin2", HIDDEN, INNER),
+    NORM(bert_layer, output_norm, "output.LayerNorm", "output_layer_norm"),
+};
+static const struct slot head_slots[] = {
+    DENSE(bert_weights, pooler, ".pooler.dense", "pre_classifier", HIDDEN, HIDDEN),
+    DENSE(bert_weights, classifier, "classifier", "classifier", LABELS, HIDDEN),
+};
+
+enum { NAME_NBYTES = sizeof((struct named_weight *)0)->name };
 
 struct binder {
     const struct tensor_table *table;
     const struct bert_config *config;
+    bool has_prefix;
     const char *path;
     struct error *error;
 };
@@ -95,47 +103,79 @@ static size_t dim_size(const struct bert_config *config, enum dim dim) {
     return (size_t)sizes[dim];
 }
 
+static size_t slot_dims(const struct bert_config *config, const struct slot *slot, size_t dims[2]) {
+    dims[0] = dim_size(config, slot->rows);
+    dims[1] = dim_size(config, slot->columns);
+    return slot->columns == NONE ? 1 : 2;
+}
+
+// `layer` is that of a layer's slot, or -1.
+static void slot_name(const struct bert_config *config, const struct slot *slot, int32_t layer,
+                      bool has_prefix, char name[NAME_NBYTES]) {
+    const enum architecture architecture = config->architecture;
+    const char *own = slot->names[architecture];
+    const char *prefix = has_prefix ? architectures[architecture].prefix : "";
+    int len;
+    if (layer >= 0) {
+        len = snprintf(name, NAME_NBYTES, "%s%s%s.%d.%s", prefix, has_prefix ? "." : "",
+                       architectures[architecture].layers, (int)layer, own);
+    } else if (own[0] == '.') {
+        len = snprintf(name, NAME_NBYTES, "%s%s", prefix, has_prefix ? own : own + 1);
+    } else {
+        len = snprintf(name, NAME_NBYTES, "%s", own);
+    }
+    assert(len > 0 && len < NAME_NBYTES);
+}
+
+static bool ends_with(const char *text, size_t len, const char *end) {
+    return len >= strlen(end) && memcmp(text + len - strlen(end), end, strlen(end)) == 0;
+}
+
 // The tensor called `name`, or what it was called before: LayerNorm.gamma and LayerNorm.beta.
 static const struct named_tensor *find_by_any_name(const struct tensor_table *table,
                                                    const char *name) {
     const struct named_tensor *tensor = find(table, name);
-    const char *norm = strstr(name, "LayerNorm.");
-    if (tensor != NULL || norm == NULL) return tensor;
-    char old[NAME_BYTES];
-    int stem = (int)(norm + strlen("LayerNorm.") - name);
-    snprintf(old, sizeof old, "%.*s%s", stem, name,
-             strcmp(name + stem, "weight") == 0 ? "gamma" : "beta");
+    const size_t stem = (size_t)(strrchr(name, '.') - name);
+    const bool is_norm = ends_with(name, stem, "LayerNorm") || ends_with(name, stem, "layer_norm");
+    if (tensor != NULL || !is_norm) return tensor;
+    char old[NAME_NBYTES];
+    snprintf(old, sizeof old, "%.*s.%s", (int)stem, name,
+             strcmp(name + stem, ".weight") == 0 ? "gamma" : "beta");
     return find(table, old);
 }
 
 static enum status missing(const struct binder *binder, const char *name) {
-    const char *hint = "the file does not fit config.json, or is not a BERT checkpoint";
     if (strstr(name, "pooler.") != NULL || strstr(name, "classifier.") != NULL) {
-        hint =
-            "this checkpoint is an encoder without a classification head; it needs a "
-            "BertForSequenceClassification that was fine-tuned and saved";
+        return error_set(binder->error, STATUS_MODEL,
+                         "%s: tensor \"%s\" is missing: this checkpoint is an encoder without a "
+                         "classification head; it needs a %s that was fine-tuned and saved",
+                         binder->path, name,
+                         architectures[binder->config->architecture].classifier);
     }
-    return error_set(binder->error, STATUS_MODEL, "%s: tensor \"%s\" is missing: %s", binder->path,
-                     name, hint);
+    return error_set(binder->error, STATUS_MODEL,
+                     "%s: tensor \"%s\" is missing: the file does not fit config.json, or is not "
+                     "a checkpoint of %s",
+                     binder->path, name, architectures[binder->config->architecture].classifier);
 }
 
-static enum status bind_slot(const struct binder *binder, const struct slot *slot,
-                             const char *prefix, void *base) {
-    char name[NAME_BYTES];
-    int len = snprintf(name, sizeof name, "%s%s", prefix, slot->name);
-    assert(len > 0 && (size_t)len < sizeof name);
+static enum status bind_slot(const struct binder *binder, const struct slot *slot, int32_t layer,
+                             void *base) {
+    const enum architecture architecture = binder->config->architecture;
+    if (slot->names[architecture] == NULL) return STATUS_OK;
+    char name[NAME_NBYTES];
+    slot_name(binder->config, slot, layer, binder->has_prefix, name);
     const struct named_tensor *found = find_by_any_name(binder->table, name);
     if (found == NULL) return missing(binder, name);
 
-    const size_t want[2] = {dim_size(binder->config, slot->rows),
-                            dim_size(binder->config, slot->columns)};
-    size_t n_dims = slot->columns == NONE ? 1 : 2;
+    size_t want[2];
+    const size_t n_dims = slot_dims(binder->config, slot, want);
     if (found->n_dims != n_dims || memcmp(found->dims, want, n_dims * sizeof *want) != 0) {
         return error_set(binder->error, STATUS_MODEL,
                          "%s: tensor %s has the shape %s, but config.json asks for %s (%s%s%s)",
                          binder->path, quote(found->name).text,
                          shape_text(found->dims, found->n_dims).text, shape_text(want, n_dims).text,
-                         dim_keys[slot->rows], n_dims == 2 ? ", " : "", dim_keys[slot->columns]);
+                         dim_keys[slot->rows][architecture], n_dims == 2 ? ", " : "",
+                         dim_keys[slot->columns][architecture]);
     }
     if (!found->usable) {
         return error_set(binder->error, STATUS_MODEL,
@@ -147,9 +187,9 @@ static enum status bind_slot(const struct binder *binder, const struct slot *slo
 }
 
 static enum status bind_slots(const struct binder *binder, const struct slot *slots, size_t n,
-                              const char *prefix, void *base) {
+                              int32_t layer, void *base) {
     for (size_t i = 0; i < n; i++) {
-        enum status status = bind_slot(binder, &slots[i], prefix, base);
+        enum status status = bind_slot(binder, &slots[i], layer, base);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
@@ -163,23 +203,22 @@ size_t bert_weights_classifier_rows(const struct tensor_table *table) {
 enum status bert_weights_bind(const struct tensor_table *table, const struct bert_config *config,
                               const char *path, struct bert_weights *weights, struct error *error) {
     *weights = (struct bert_weights){0};
-    struct binder binder = {.table = table, .config = config, .path = path, .error = error};
+    struct binder binder = {.table = table,
+                            .config = config,
+                            .has_prefix = find(table, "embeddings.word_embeddings.weight") == NULL,
+                            .path = path,
+                            .error = error};
     void *layers = NULL;
     enum status status = alloc_zeroed(&layers, (size_t)config->n_layers, sizeof *weights->layers,
                                       "the layers", error);
     if (status != STATUS_OK) return status;
     weights->layers = layers;
-
-    const char *prefix = find(table, "embeddings.word_embeddings.weight") != NULL ? "" : "bert.";
-    status = bind_slots(&binder, embedding_slots, ARRAY_LEN(embedding_slots), prefix, weights);
+    status = bind_slots(&binder, embedding_slots, ARRAY_LEN(embedding_slots), -1, weights);
     for (int32_t i = 0; status == STATUS_OK && i < config->n_layers; i++) {
-        char layer[NAME_BYTES / 2];
-        snprintf(layer, sizeof layer, "%sencoder.layer.%d.", prefix, i);
-        status =
-            bind_slots(&binder, layer_slots, ARRAY_LEN(layer_slots), layer, &weights->layers[i]);
+        status = bind_slots(&binder, layer_slots, ARRAY_LEN(layer_slots), i, &weights->layers[i]);
     }
     if (status == STATUS_OK) {
-        status = bind_slots(&binder, classifier_slots, ARRAY_LEN(classifier_slots), "", weights);
+        status = bind_slots(&binder, head_slots, ARRAY_LEN(head_slots), -1, weights);
     }
     if (status != STATUS_OK) bert_weights_free(weights);
     return status;
@@ -188,4 +227,44 @@ enum status bert_weights_bind(const struct tensor_table *table, const struct ber
 void bert_weights_free(struct bert_weights *weights) {
     free(weights->layers);
     *weights = (struct bert_weights){0};
+}
+
+// The embeddings' slots that the architecture has: all, but for the token types.
+static size_t n_embedding_slots(const struct bert_config *config) {
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(embedding_slots); i++) {
+        n += embedding_slots[i].names[config->architecture] != NULL;
+    }
+    return n;
+}
+
+size_t bert_weights_count(const struct bert_config *config) {
+    return n_embedding_slots(config) + (size_t)config->n_layers * ARRAY_LEN(layer_slots) +
+           ARRAY_LEN(head_slots);
+}
+
+struct named_weight bert_weights_get(const struct bert_config *config,
+                                     const struct bert_weights *weights, size_t i) {
+    const size_t n_embeddings = n_embedding_slots(config);
+    const size_t n_in_layers = (size_t)config->n_layers * ARRAY_LEN(layer_slots);
+    assert(i < bert_weights_count(config));
+    const struct slot *slot;
+    const void *base = weights;
+    int32_t layer = -1;
+    if (i < n_embeddings) {
+        slot = embedding_slots;
+        while (slot->names[config->architecture] == NULL || i-- > 0) slot++;
+    } else if (i - n_embeddings < n_in_layers) {
+        i -= n_embeddings;
+        layer = (int32_t)(i / ARRAY_LEN(layer_slots));
+        slot = &layer_slots[i % ARRAY_LEN(layer_slots)];
+        base = &weights->layers[layer];
+    } else {
+        slot = &head_slots[i - n_embeddings - n_in_layers];
+    }
+    struct named_weight weight = {.n_dims = 0};
+    slot_name(config, slot, layer, true, weight.name);
+    weight.n_dims = slot_dims(config, slot, weight.dims);
+    memcpy(&weight.tensor, (const char *)base + slot->offset, sizeof weight.tensor);
+    return weight;
 }

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "weights/hdf5_open.h"
 #include "weights/quote.h"
 #include "weights/safetensors.h"
 #include "weights/shard_index.h"
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
+static const char keras_file_name[] = "tf_model.h5";
 
 static enum status open_safetensors(const char *dir, const char *name, struct model_files *files,
                                     struct tensor_table *table, struct error *error) {
@@ -69,7 +71,7 @@ static enum status open_shards(const char *dir, struct model_files *files,
 // No safetensors here: says what is, and what to do about it.
 static enum status refuse_directory(const char *dir, struct error *error) {
     static const char *const others[] = {
-        "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
+        "pytorch_model.bin", "pytorch_model.bin.index.json", "flax_model.msgpack",
         "model.ckpt.index",
     };
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
@@ -95,6 +97,9 @@ enum status checkpoint_open(const char *dir, struct model_files *files,
     } else if (model_file_exists(dir, index_name)) {
         checkpoint->name = index_name;
         status = open_shards(dir, files, checkpoint, error);
+    } else if (model_file_exists(dir, keras_file_name)) {
+        checkpoint->name = keras_file_name;
+        status = hdf5_open(dir, keras_file_name, files, &checkpoint->table, error);
     } else {
         status = refuse_directory(dir, error);
     }

@@ -87,9 +87,10 @@ enum status fold_positions(const struct bert_config *config, const struct bert_w
     enum status status = alloc_floats(&type, 1, h, "embeddings", error);
     if (status == STATUS_OK) status = alloc_floats(out, p, h, "position embeddings", error);
     if (status == STATUS_OK) {
-        tensor_read(weights->token_type_embeddings, 0, h, type);
         tensor_read(weights->position_embeddings, 0, p * h, *out);
-        for (size_t row = 0; row < p; row++) {
+        const bool has_types = config->type_vocab_size > 0;
+        if (has_types) tensor_read(weights->token_type_embeddings, 0, h, type);
+        for (size_t row = 0; has_types && row < p; row++) {
             for (size_t i = 0; i < h; i++) (*out)[row * h + i] += type[i];
         }
     }

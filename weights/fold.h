@@ -38,8 +38,9 @@ void folded_layer_free(struct folded_layer *layer);  // all zero is fine; leaves
 // of 64, which leaves 1; 1/4 for 32, which leaves 1 / sqrt(2). D is at least 1.
 float fold_power(int32_t head_size);
 
-// The position embeddings [P, H] with the embedding of token type 0 added in fp32: all tokens of a
-// title have that type. free() releases them. STATUS_IO without memory: `*out` is then NULL.
+// The position embeddings [P, H] with the embedding of token type 0, if the model has types, added
+// in fp32: all tokens of a title have that type. free() releases them. STATUS_IO without memory:
+// `*out` is then NULL.
 enum status fold_positions(const struct bert_config *config, const struct bert_weights *weights,
                            float **out, struct error *error);
 

@@ -62,8 +62,8 @@ static enum status bind_weights(struct opening *opening) {
     if (status != STATUS_OK) return status;
     if (*n_labels < 2) {
         return error_set(opening->error, STATUS_MODEL,
-                         "%s: the classifier has %d rows; with fewer than 2 it is a regression, "
-                         "which is not supported",
+                         "%s: the classifier has %d rows; with fewer than 2 it is a regression, or "
+                         "a yes and no without names, which is not supported",
                          path, *n_labels);
     }
     return STATUS_OK;

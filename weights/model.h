@@ -1,18 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A BERT sequence classifier as Hugging Face stores one: config.json, weights, label names. Opening
-// checks that everything fits together; whoever holds a `struct model` may rely on it.
+// A BERT or DistilBERT sequence classifier as Hugging Face stores one: config.json, weights, label
+// names. Opening checks that everything fits together; whoever holds a `struct model` may rely on
+// it.
 #ifndef WADER_WEIGHTS_MODEL_H
 #define WADER_WEIGHTS_MODEL_H
 
 #include "host/base/base.h"
 
+// Whose keys and names a checkpoint has.
+enum architecture { ARCHITECTURE_BERT, ARCHITECTURE_DISTILBERT };
+
+// GELU in the feed-forward part (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016)
+//   GELU_ERF   x/2 (1 + erf(x / sqrt 2)), which checkpoints mean by "gelu"
+//   GELU_TANH  x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+enum gelu_form { GELU_ERF, GELU_TANH };
+
+// What is applied between the head's two products.
+enum head_activation { HEAD_TANH, HEAD_RELU };
+
+// What the logits mean: one label of all, its score a softmax; or each label for itself, its score
+// a sigmoid.
+enum problem_type { PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL };
+
 // Letters used in shapes, here and in the encoders:
 //   V vocabulary   P positions   Y token types   H hidden size   F feed-forward   K classes
+//
+// DistilBERT (Sanh et al. 2019) computes what BERT does, with other names, no token types and
+// another activation in the head: the encoders know of the two latter alone.
 struct bert_config {
+    enum architecture architecture;
+    enum gelu_form gelu;
+    enum head_activation head_activation;
+    enum problem_type problem;
     int32_t vocab_size;         // V
     int32_t max_positions;      // P
-    int32_t type_vocab_size;    // Y
+    int32_t type_vocab_size;    // Y, or 0: no token types
     int32_t hidden_size;        // H, a multiple of n_heads
     int32_t intermediate_size;  // F
     int32_t n_layers;           // at least 1
@@ -54,10 +77,10 @@ struct bert_layer {
 struct bert_weights {
     struct tensor word_embeddings;        // [V, H]
     struct tensor position_embeddings;    // [P, H]
-    struct tensor token_type_embeddings;  // [Y, H]
+    struct tensor token_type_embeddings;  // [Y, H], n_elements 0 where Y is 0
     struct layer_norm embedding_norm;
     struct bert_layer *layers;  // [n_layers]
-    struct dense pooler;        // [H, H]
+    struct dense pooler;        // [H, H], DistilBERT's pre_classifier
     struct dense classifier;    // [K, H]
 };
 

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/device.h"
-#include "cuda/encoder_cuda.h"
 #include "host/base/machine.h"
+#include "host/cli/device.h"
 #include "host/cli/label_setup.h"
 #include "host/cli/report.h"
 
@@ -103,48 +102,52 @@ static enum status choose_dtype(const struct options *options, const struct cuda
     }
 }
 
-static void name_hardware(const struct cuda_devices *chosen, struct engine *engine) {
+static void name_devices(struct device_choice *choice) {
+    const int32_t n = choice->devices.n_devices;
     char times[16] = "";
-    if (chosen->n_devices > 1) snprintf(times, sizeof times, "%d x ", (int)chosen->n_devices);
-    snprintf(engine->hardware, sizeof engine->hardware, "%s%s", times, chosen->devices[0].name);
+    if (n > 1) snprintf(times, sizeof times, "%d x ", (int)n);
+    snprintf(choice->hardware, sizeof choice->hardware, "%s%s", times,
+             choice->devices.devices[0].name);
+    snprintf(choice->workers, sizeof choice->workers, "%d GPU%s", (int)n, n > 1 ? "s" : "");
 }
 
-static enum status open_cuda(const struct options *options, const struct device_request *request,
-                             const struct cuda_devices *found, struct engine *engine,
-                             struct error *error) {
+static enum status try_cuda(const struct options *options, const struct device_request *request,
+                            int32_t max_length, const struct device_user *user,
+                            struct device_choice *choice, struct cuda_devices *found,
+                            struct error *error) {
     static const char *const names[] = {
         [DTYPE_F32] = "fp32", [DTYPE_F16] = "fp16", [DTYPE_BF16] = "bf16"};
-    struct cuda_devices chosen;
     enum dtype dtype = DTYPE_F32;
-    enum status status = choose_cuda(request, found, &chosen, error);
-    if (status == STATUS_OK) status = choose_dtype(options, &chosen.devices[0], &dtype, error);
+    enum status status = encoder_cuda_find_devices(options->gpu_timeout, found, error);
+    if (status == STATUS_OK) status = choose_cuda(request, found, &choice->devices, error);
+    if (status == STATUS_OK) {
+        status = choose_dtype(options, &choice->devices.devices[0], &dtype, error);
+    }
     if (status != STATUS_OK) return status;
-    const struct encoder_cuda_settings settings = {
-        .devices = chosen.devices,
-        .n_devices = chosen.n_devices,
+    choice->cuda = (struct encoder_cuda_settings){
+        .devices = choice->devices.devices,
+        .n_devices = choice->devices.n_devices,
         .dtype = dtype,
         .batch_tokens = options->batch_tokens,
-        .max_length = engine->max_length,
+        .max_length = max_length,
         .timeout_seconds = options->gpu_timeout,
     };
-    status = encoder_create_cuda(engine->model, &settings, &engine->encoder, error);
-    if (status != STATUS_OK) return status;
-    engine->device = "cuda";
-    engine->precision = names[dtype];
-    name_hardware(&chosen, engine);
-    snprintf(engine->workers, sizeof engine->workers, "%d GPU%s", (int)chosen.n_devices,
-             chosen.n_devices > 1 ? "s" : "");
-    if (!options->quiet && chosen.n_devices < found->n_devices && request->n_indices == 0) {
-        report_note("%d of %d CUDA devices are used: the others are of another kind",
-                    (int)chosen.n_devices, (int)found->n_devices);
+    choice->is_cuda = true;
+    choice->device = "cuda";
+    choice->precision = names[dtype];
+    name_devices(choice);
+    if (request->n_indices == 0) {
+        choice->n_passed_over = found->n_devices - choice->devices.n_devices;
     }
-    return STATUS_OK;
+    return user->take(user->context, choice, error);
 }
 
 // ---- the CPU
 
-static enum status open_cpu(const struct options *options, const char *why_no_gpu,
-                            struct engine *engine, struct error *error) {
+static enum status try_cpu(const struct options *options, const struct bert_config *config,
+                           int32_t max_length, const struct device_user *user,
+                           struct device_choice *choice, struct error *error) {
+    const char *why_no_gpu = choice->why_no_gpu.text;
     if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
         char word[OPTIONS_WORD_NBYTES];
         return error_set(error, STATUS_MODEL,
@@ -152,61 +155,28 @@ static enum status open_cpu(const struct options *options, const char *why_no_gp
                          options_word("precision", options->precision, word),
                          why_no_gpu[0] != '\0' ? "; on a GPU: " : "", why_no_gpu);
     }
-    const struct bert_config *config = &engine->model->config;
-    struct encoder_limits limits = {.batch_tokens = options->batch_tokens,
-                                    .n_threads = engine->n_threads};
-    if (limits.batch_tokens == 0) {
-        limits.batch_tokens =
-            encoder_cpu_batch_tokens(config, engine->n_threads, engine->max_length);
+    const int n_threads = options->threads > 0 ? options->threads : processors_available();
+    choice->cpu =
+        (struct encoder_limits){.batch_tokens = options->batch_tokens, .n_threads = n_threads};
+    if (choice->cpu.batch_tokens == 0) {
+        choice->cpu.batch_tokens = encoder_cpu_batch_tokens(config, n_threads, max_length);
     }
-    engine->device = "cpu";
-    engine->precision = "fp32";
-    snprintf(engine->workers, sizeof engine->workers, "%d threads", engine->n_threads);
-    return encoder_create_cpu(engine->model, &limits, &engine->encoder, error);
+    choice->is_cuda = false;
+    choice->device = "cpu";
+    choice->precision = "fp32";
+    choice->hardware[0] = '\0';
+    choice->n_passed_over = 0;
+    snprintf(choice->workers, sizeof choice->workers, "%d thread%s", n_threads,
+             n_threads > 1 ? "s" : "");
+    return user->take(user->context, choice, error);
 }
 
 // ---- either
 
-static void tell(const struct options *options, const struct device_request *request,
-                 const char *why_no_gpu, const struct engine *engine) {
-    if (options->quiet) return;
-    if (request->cpu && request->cuda) {
-        const bool on_cpu = engine->hardware[0] == '\0';
-        report_note("device: %s, %s, %s (%s)", engine->device, engine->precision, engine->workers,
-                    on_cpu ? why_no_gpu : engine->hardware);
-    }
-    if (options->verbose) {
-        const char *remark = engine->encoder->remark;
-        report_note("batches of %d tokens, %d in flight%s%s", (int)engine->encoder->batch_tokens,
-                    (int)engine->encoder->n_slots, remark != NULL ? ", " : "",
-                    remark != NULL ? remark : "");
-    }
-}
-
-// `auto` falls back where a GPU cannot serve. One that fails is another matter: a night on the CPU
-// in its place would be no favour.
-static enum status open_any(const struct options *options, const struct device_request *request,
-                            struct engine *engine, struct error *error) {
-    struct error why_no_gpu = {""};
-    if (request->cuda) {
-        struct cuda_devices found;
-        enum status status = encoder_cuda_find_devices(options->gpu_timeout, &found, &why_no_gpu);
-        if (status == STATUS_OK) {
-            status = open_cuda(options, request, &found, engine, &why_no_gpu);
-        }
-        if (status == STATUS_AGAIN || (status == STATUS_MODEL && !request->cpu)) {
-            return error_set(
-                error, STATUS_MODEL, "--device %s: %s%s; --device cpu does without",
-                options->device, why_no_gpu.text,
-                status == STATUS_MODEL && found.n_devices == 0 ? WHAT_A_GPU_TAKES : "");
-        }
-        if (status == STATUS_OK) tell(options, request, "", engine);
-        if (status != STATUS_OK && status != STATUS_MODEL) *error = why_no_gpu;
-        if (status != STATUS_MODEL) return status;
-    }
-    const enum status status = open_cpu(options, why_no_gpu.text, engine, error);
-    if (status == STATUS_OK) tell(options, request, why_no_gpu.text, engine);
-    return status;
+void describe_device(const struct device_choice *choice, char *what, size_t what_cap,
+                     const char **why) {
+    snprintf(what, what_cap, "%s, %s, %s", choice->device, choice->precision, choice->workers);
+    *why = choice->hardware[0] != '\0' ? choice->hardware : choice->why_no_gpu.text;
 }
 
 enum status check_device(const struct options *options, struct error *error) {
@@ -214,16 +184,79 @@ enum status check_device(const struct options *options, struct error *error) {
     return parse_device(options->device, &request, error);
 }
 
-enum status open_encoder(const struct options *options, struct engine *engine,
-                         struct error *error) {
+// `auto` falls back where a GPU cannot serve. One that fails is another matter: a night on the CPU
+// in its place would be no favour.
+enum status choose_device(const struct options *options, const struct bert_config *config,
+                          int32_t max_length, const struct device_user *user,
+                          struct device_choice *choice, struct error *error) {
     struct device_request request;
+    *choice = (struct device_choice){0};
     enum status status = parse_device(options->device, &request, error);
     if (status != STATUS_OK) return status;
-    if (options->batch_tokens != 0 && options->batch_tokens < engine->max_length) {
+    choice->is_auto = request.cpu && request.cuda;
+    if (options->batch_tokens != 0 && options->batch_tokens < max_length) {
         return error_set(error, STATUS_USAGE,
                          "--batch-tokens %d is less than one title may have (--max-length %d)",
-                         options->batch_tokens, (int)engine->max_length);
+                         options->batch_tokens, (int)max_length);
     }
+    if (request.cuda) {
+        struct cuda_devices found = {0};
+        struct error *why = &choice->why_no_gpu;
+        status = try_cuda(options, &request, max_length, user, choice, &found, why);
+        if (status == STATUS_AGAIN || (status == STATUS_MODEL && !request.cpu)) {
+            return error_set(
+                error, STATUS_MODEL, "--device %s: %s%s; --device cpu does without",
+                options->device, why->text,
+                status == STATUS_MODEL && found.n_devices == 0 ? WHAT_A_GPU_TAKES : "");
+        }
+        if (status != STATUS_OK && status != STATUS_MODEL && error != NULL) *error = *why;
+        if (status != STATUS_MODEL) return status;
+    }
+    return try_cpu(options, config, max_length, user, choice, error);
+}
+
+// ---- for wader label
+
+static enum status make_encoder(void *context, const struct device_choice *choice,
+                                struct error *error) {
+    struct engine *engine = context;
+    if (choice->is_cuda) {
+        return encoder_create_cuda(engine->model, &choice->cuda, &engine->encoder, error);
+    }
+    return encoder_create_cpu(engine->model, &choice->cpu, &engine->encoder, error);
+}
+
+static void tell(const struct options *options, const struct device_choice *choice,
+                 const struct encoder *encoder) {
+    char what[64];
+    const char *why;
+    if (choice->n_passed_over > 0) {
+        report_note("%d of %d CUDA devices are used: the others are of another kind",
+                    (int)choice->devices.n_devices,
+                    (int)(choice->devices.n_devices + choice->n_passed_over));
+    }
+    describe_device(choice, what, sizeof what, &why);
+    if (choice->is_auto) report_note("device: %s (%s)", what, why);
+    if (options->verbose) {
+        const char *remark = encoder->remark;
+        report_note("batches of %d tokens, %d in flight%s%s", (int)encoder->batch_tokens,
+                    (int)encoder->n_slots, remark != NULL ? ", " : "",
+                    remark != NULL ? remark : "");
+    }
+}
+
+enum status open_encoder(const struct options *options, struct engine *engine,
+                         struct error *error) {
+    const struct device_user user = {.take = make_encoder, .context = engine};
+    struct device_choice choice;
+    enum status status =
+        choose_device(options, &engine->model->config, engine->max_length, &user, &choice, error);
+    if (status != STATUS_OK) return status;
+    engine->device = choice.device;
+    engine->precision = choice.precision;
     engine->n_threads = options->threads > 0 ? options->threads : processors_available();
-    return open_any(options, &request, engine, error);
+    snprintf(engine->hardware, sizeof engine->hardware, "%s", choice.hardware);
+    snprintf(engine->workers, sizeof engine->workers, "%s", choice.workers);
+    if (!options->quiet) tell(options, &choice, engine->encoder);
+    return STATUS_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/cli/commands.h"
+#include "host/cli/device.h"
 #include "host/cli/report.h"
 
 enum { MAX_LENGTH_DEFAULT = 512, TSV_COLUMN_MAX = 100000 };
@@ -47,7 +48,7 @@ bool output_is_tsv(const struct options *options) {
 enum status choose_max_length(const struct options *options, const struct bert_config *config,
                               int32_t *max_length, struct error *error) {
     const int32_t most = config->max_positions;
-    const bool is_label = options->command == COMMAND_LABEL;
+    const bool is_label = options->command != COMMAND_TOKENIZE;
     *max_length = options->max_length;
     if (options->max_length < 0) {
         *max_length = most < MAX_LENGTH_DEFAULT ? most : MAX_LENGTH_DEFAULT;
@@ -63,10 +64,9 @@ enum status choose_max_length(const struct options *options, const struct bert_c
     return STATUS_OK;
 }
 
-static enum status check_vocabulary(const struct options *options, const struct engine *engine,
-                                    struct error *error) {
-    const int32_t ids = tokenizer_vocab_size(engine->tokenizer);
-    const int32_t rows = engine->model->config.vocab_size;
+enum status check_vocabulary(const struct options *options, const struct bert_config *config,
+                             const struct tokenizer *tokenizer, struct error *error) {
+    const int32_t ids = tokenizer_vocab_size(tokenizer), rows = config->vocab_size;
     if (ids == rows) return STATUS_OK;
     return error_set(error, STATUS_MODEL,
                      "%s: the vocabulary has %d entries, the model's word embeddings %d rows: they "
@@ -74,7 +74,7 @@ static enum status check_vocabulary(const struct options *options, const struct 
                      options->model, (int)ids, (int)rows);
 }
 
-static void tell_labels(const struct options *options, const struct model *model) {
+void tell_labels(const struct options *options, const struct model *model) {
     if (model->label_source == LABELS_NUMBERED) {
         report_warning(
             "%s names no labels: they are called LABEL_0 to LABEL_%d; --labels FILE "
@@ -96,7 +96,9 @@ enum status engine_open(const struct options *options, struct engine *engine, st
         status = choose_max_length(options, &engine->model->config, &engine->max_length, error);
     }
     if (status == STATUS_OK) status = tokenizer_open(options->model, &engine->tokenizer, error);
-    if (status == STATUS_OK) status = check_vocabulary(options, engine, error);
+    if (status == STATUS_OK) {
+        status = check_vocabulary(options, &engine->model->config, engine->tokenizer, error);
+    }
     if (status == STATUS_OK) status = open_encoder(options, engine, error);
     if (status != STATUS_OK) {
         engine_close(engine);
@@ -225,6 +227,8 @@ enum status item_formats_make(const struct options *options, const struct engine
         .input = record,
         .labels = engine->model->labels,
         .n_labels = engine->model->config.n_labels,
+        .probability =
+            engine->model->config.problem == PROBLEM_MULTI_LABEL ? ROW_SIGMOID : ROW_SOFTMAX,
     };
     if (status == STATUS_OK) status = describe(options, engine, formats, error);
     if (status != STATUS_OK) item_formats_free(formats);

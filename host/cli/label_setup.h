@@ -49,14 +49,20 @@ bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t re
 // Whether rows are TSV: by --output-format, else by the name of -o.
 bool output_is_tsv(const struct options *options);
 
+// Whether vocabulary and word embeddings belong together; STATUS_MODEL where not.
+enum status check_vocabulary(const struct options *options, const struct bert_config *config,
+                             const struct tokenizer *tokenizer, struct error *error);
+
+// Says on stderr where names of labels are lacking, or --labels was not needed.
+void tell_labels(const struct options *options, const struct model *model);
+
 // Everything is loaded and checked against everything else; STATUS_MODEL names what does not fit,
 // STATUS_USAGE the option that asks for too much. engine_close releases it; a zeroed one is fine.
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error);
 void engine_close(struct engine *engine);
 
-// The parts of engine_open that are about hardware (label_device.c): whether --device can be
-// understood, and the encoder, once model and max_length are there.
-enum status check_device(const struct options *options, struct error *error);
+// The part of engine_open that is about hardware (label_device.c): the encoder, once model and
+// max_length are there.
 enum status open_encoder(const struct options *options, struct engine *engine, struct error *error);
 
 // STATUS_USAGE, naming the option, where a field cannot be one of this kind of input.

@@ -35,6 +35,10 @@ static enum status run(const struct options *options, struct error *error) {
             return command_label(options, error);
         case COMMAND_TOKENIZE:
             return command_tokenize(options, error);
+        case COMMAND_CONVERT:
+            return command_convert(options, error);
+        case COMMAND_INFO:
+            return command_info(options, error);
         case COMMAND_HELP:
             options_print_help(stdout, options->subject);
             break;

@@ -7,99 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_INT, KIND_WORD };
-
-enum { LABEL = 1, TOKENIZE = 2 };
-
-struct option {
-    const char *name;  // --name; WADER_NAME in the environment, - becoming _
-    char letter;       // -l, or 0
-    enum kind kind;
-    size_t offset;      // of its value in struct options: bool, const char *, int, int
-    unsigned commands;  // who takes it
-    int min;            // KIND_INT
-    const char *words;  // KIND_WORD: its values, parted by |
-    const char *value;  // what --help calls the value
-    const char *help;   // lines parted by \n
-};
-
-#define AT(field) offsetof(struct options, field)
-
-static const struct option table[] = {
-    {"model", 'm', KIND_TEXT, AT(model), LABEL | TOKENIZE, 0, NULL, "DIR",
-     "Hugging Face model directory: config.json, weights, vocabulary (required)"},
-    {"output", 'o', KIND_TEXT, AT(output), LABEL, 0, NULL, "PATH",
-     "where rows go: a file, gzip if it ends in .gz, or - for stdout (default);\n"
-     "a directory with several inputs or an input directory"},
-    {"input-format", 0, KIND_WORD, AT(input_format), LABEL, 0, "auto|text|tsv|jsonl", "FORMAT",
-     "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
-    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL, 0, NULL, "FIELD",
-     "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
-    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL, 0, NULL, "FIELD",
-     "JSON key or /pointer (default title), or TSV column (default 2)"},
-    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL, 0, NULL, "A,B,...",
-     "input fields to copy into each row"},
-    {"output-format", 0, KIND_WORD, AT(output_format), LABEL, 0, "auto|jsonl|tsv", "FORMAT",
-     "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
-    {"header", 0, KIND_FLAG, AT(header), LABEL, 0, NULL, NULL,
-     "begin TSV output with column names"},
-    {"scores", 0, KIND_WORD, AT(scores), LABEL, 0, "top|all|logits", "WHICH",
-     "top (default): the label's probability; all: every label's too; logits: the raw\n"
-     "numbers too"},
-    {"labels", 0, KIND_TEXT, AT(labels), LABEL, 0, NULL, "FILE",
-     "label names, one a line, where the model has none"},
-    {"device", 0, KIND_TEXT, AT(device), LABEL, 0, NULL, "DEVICE",
-     "auto (default): the GPUs of one kind where they serve, else the CPU, and says which;\n"
-     "cpu; cuda: every GPU of the first one's kind; cuda:0,1: those"},
-    {"precision", 0, KIND_WORD, AT(precision), LABEL, 0, "auto|fp32|bf16|fp16|fp8|int8", "TIER",
-     "auto (default): fp32 on a CPU, bf16 on a GPU, fp16 on one without bf16; what the\n"
-     "device cannot do is refused"},
-    {"gpu-timeout", 0, KIND_INT, AT(gpu_timeout), LABEL, 1, NULL, "SECONDS",
-     "without progress, a GPU is taken for hung and the run ends with 75 (default 120)"},
-    {"max-length", 0, KIND_INT, AT(max_length), LABEL | TOKENIZE, 0, NULL, "N",
-     "most tokens of a title, [CLS] and [SEP] among them (default: 512, or the model's\n"
-     "limit if lower; tokenize: 0 for no limit)"},
-    {"batch-tokens", 0, KIND_INT, AT(batch_tokens), LABEL, 1, NULL, "N",
-     "tokens computed together; never changes a byte of output (default: chosen)"},
-    {"threads", 0, KIND_INT, AT(threads), LABEL, 1, NULL, "N",
-     "CPU threads; never changes a byte of output (default: all processors)"},
-    {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
-     "a record without a usable title: row (default) writes one with a null label and a\n"
-     "status; fail stops"},
-    {"max-bad", 0, KIND_TEXT, AT(max_bad), LABEL, 0, NULL, "N|P%",
-     "most bad records; beyond it the output is not committed (default 1%)"},
-    {"shard", 0, KIND_TEXT, AT(shard), LABEL, 0, NULL, "I/N",
-     "take the I-th share (from 0) of the inputs, whole files"},
-    {"force", 0, KIND_FLAG, AT(force), LABEL, 0, NULL, NULL,
-     "replace an output that wader has no record of"},
-    {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
-     "each input line is one title's bytes in hexadecimal"},
-    {"progress", 0, KIND_WORD, AT(progress), LABEL, 0, "auto|tty|plain|json|none", "MODE",
-     "auto (default): a line in place on a terminal, else one every 30 seconds"},
-    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL, 0, NULL, NULL,
-     "no notes and no summary, only errors"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL, 0, NULL, NULL,
-     "more notes: every bad record, what was chosen and why"},
-};
-
-static const struct {
-    const char *name;
-    unsigned commands;
-    const char *usage;
-    const char *summary;
-} commands[] = {
-    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] [INPUT...]",
-                       "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
-                       "stdin)."},
-    [COMMAND_TOKENIZE] =
-        {"tokenize", TOKENIZE, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
-         "Prints one line of token ids for each line of INPUT (stdin by default)."},
-    [COMMAND_HELP] = {"help", 0, "wader help [COMMAND]", "Prints this, or a command's options."},
-};
+#include "host/cli/options_table.h"
 
 static enum command command_named(const char *name) {
-    for (size_t i = COMMAND_LABEL; i < ARRAY_LEN(commands); i++) {
-        if (strcmp(name, commands[i].name) == 0) return (enum command)i;
+    for (size_t i = COMMAND_LABEL; i < COMMANDS_END; i++) {
+        if (strcmp(name, command_table[i].name) == 0) return (enum command)i;
     }
     return COMMAND_NONE;
 }
@@ -119,9 +31,9 @@ static int word_index(const char *words, const char *word) {
 
 const char *options_word(const char *name, int value, char text[OPTIONS_WORD_NBYTES]) {
     text[0] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (table[i].kind != KIND_WORD || strcmp(table[i].name, name) != 0) continue;
-        const char *at = table[i].words;
+    for (size_t i = 0; option_table[i].name != NULL; i++) {
+        if (option_table[i].kind != KIND_WORD || strcmp(option_table[i].name, name) != 0) continue;
+        const char *at = option_table[i].words;
         for (int skipped = 0; skipped < value; skipped++) at = strchr(at, '|') + 1;
         snprintf(text, OPTIONS_WORD_NBYTES, "%.*s", (int)strcspn(at, "|"), at);
     }
@@ -176,18 +88,18 @@ static enum status set(const struct option *option, const char *text, const char
 }
 
 // Fills in what the command line left open; an empty variable is as good as none.
-static enum status read_environment(unsigned command, const bool given[ARRAY_LEN(table)],
+static enum status read_environment(unsigned command, const bool given[OPTIONS_MAX],
                                     struct options *options, struct error *error) {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if ((table[i].commands & command) == 0 || given[i]) continue;
+    for (size_t i = 0; option_table[i].name != NULL; i++) {
+        if ((option_table[i].commands & command) == 0 || given[i]) continue;
         char name[64] = "WADER_";
         size_t n = strlen(name);
-        for (const char *c = table[i].name; *c != '\0' && n + 1 < sizeof name; c++) {
+        for (const char *c = option_table[i].name; *c != '\0' && n + 1 < sizeof name; c++) {
             name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         }
         const char *text = getenv(name);
         if (text == NULL || *text == '\0') continue;
-        enum status status = set(&table[i], text, name, options, error);
+        enum status status = set(&option_table[i], text, name, options, error);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
@@ -198,8 +110,8 @@ static enum status read_environment(unsigned command, const bool given[ARRAY_LEN
 static const struct option *find_option(const char *argument, unsigned command,
                                         const char **value) {
     *value = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        const struct option *option = &table[i];
+    for (size_t i = 0; option_table[i].name != NULL; i++) {
+        const struct option *option = &option_table[i];
         if ((option->commands & command) == 0) continue;
         const size_t len = strlen(option->name);
         if (argument[1] != '-') {
@@ -217,17 +129,17 @@ static const struct option *find_option(const char *argument, unsigned command,
 }
 
 static enum status parse_option(char **argv, int argc, int *i, struct options *options,
-                                bool given[ARRAY_LEN(table)], struct error *error) {
-    const char *name = commands[options->command].name;
+                                bool given[OPTIONS_MAX], struct error *error) {
+    const char *name = command_table[options->command].name;
     const char *argument = argv[*i], *value;
     const struct option *option =
-        find_option(argument, commands[options->command].commands, &value);
+        find_option(argument, command_table[options->command].commands, &value);
     if (option == NULL || (option->kind == KIND_FLAG && value != NULL)) {
         return error_set(error, STATUS_USAGE,
                          "%s: no such option of `wader %s`; `wader help %s` lists them", argument,
                          name, name);
     }
-    given[option - table] = true;
+    given[option - option_table] = true;
     if (option->kind == KIND_FLAG) return set(option, "1", argument, options, error);
     if (value == NULL) {
         if (*i + 1 >= argc) {
@@ -272,9 +184,9 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
     enum status status = parse_command(argc, argv, options, error);
     if (status != STATUS_OK) return status;
     if (options->command == COMMAND_VERSION) return STATUS_OK;
-    const unsigned command = commands[options->command].commands;
+    const unsigned command = command_table[options->command].commands;
     if (command == 0) return STATUS_OK;
-    bool only_inputs = false, given[ARRAY_LEN(table)] = {false};
+    bool only_inputs = false, given[OPTIONS_MAX] = {false};
     options->inputs = argv;  // inputs are moved to the front as they come
     for (int i = 2; status == STATUS_OK && i < argc; i++) {
         if (only_inputs || argv[i][0] != '-' || argv[i][1] == '\0') {
@@ -292,7 +204,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
     if (status == STATUS_OK) status = read_environment(command, given, options, error);
     if (status == STATUS_OK && options->model == NULL) {
         return error_set(error, STATUS_USAGE, "--model DIR is required; `wader help %s` tells more",
-                         commands[options->command].name);
+                         command_table[options->command].name);
     }
     return status;
 }
@@ -314,16 +226,16 @@ static void print_option(FILE *file, const struct option *option) {
 void options_print_help(FILE *file, enum command command) {
     if (command == COMMAND_NONE) {
         fputs("wader: labels a whole catalog of content titles with a BERT classifier\n\n", file);
-        for (size_t i = COMMAND_LABEL; i < ARRAY_LEN(commands); i++) {
-            fprintf(file, "  %s\n      %s\n", commands[i].usage, commands[i].summary);
+        for (size_t i = COMMAND_LABEL; i < COMMANDS_END; i++) {
+            fprintf(file, "  %s\n      %s\n", command_table[i].usage, command_table[i].summary);
         }
         fputs("  wader --version\n      Prints the version.\n", file);
     } else {
         fprintf(file, "%s\n\n%s\n\nOptions (each also as WADER_NAME in the environment):\n",
-                commands[command].usage, commands[command].summary);
-        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-            if ((table[i].commands & commands[command].commands) != 0) {
-                print_option(file, &table[i]);
+                command_table[command].usage, command_table[command].summary);
+        for (size_t i = 0; option_table[i].name != NULL; i++) {
+            if ((option_table[i].commands & command_table[command].commands) != 0) {
+                print_option(file, &option_table[i]);
             }
         }
     }

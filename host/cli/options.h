@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line. Every option is defined once, in the table in options.c: parsing, its WADER_...
+// The command line. Every option is defined once, in options_table.c: parsing, its WADER_...
 // environment twin and `--help` all come from there.
 #ifndef WADER_HOST_CLI_OPTIONS_H
 #define WADER_HOST_CLI_OPTIONS_H
@@ -13,6 +13,8 @@ enum command {
     COMMAND_NONE,
     COMMAND_LABEL,
     COMMAND_TOKENIZE,
+    COMMAND_CONVERT,
+    COMMAND_INFO,
     COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
     COMMAND_VERSION,
 };
@@ -29,6 +31,7 @@ enum precision {
     PRECISION_FP8,
     PRECISION_INT8,
 };
+enum output_dtype { OUTPUT_KEEP, OUTPUT_FP32, OUTPUT_BF16, OUTPUT_FP16 };
 enum on_bad { ON_BAD_ROW, ON_BAD_FAIL };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
 
@@ -36,7 +39,7 @@ enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON,
 struct options {
     enum command command, subject;
     const char *model, *output, *labels;
-    int input_format, output_format, scores, precision, on_bad, progress;  // see above
+    int input_format, output_format, scores, precision, dtype, on_bad, progress;  // see above
     const char *id_field, *title_field, *passthrough;
     const char *device;
     const char *max_bad;
@@ -45,7 +48,7 @@ struct options {
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen
     int gpu_timeout;   // seconds
-    bool header, force, hex, quiet, verbose;
+    bool header, force, hex, json, quiet, verbose;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;
 };

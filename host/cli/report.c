@@ -63,26 +63,36 @@ static void describe_rest(char *text, size_t cap, double share, double elapsed) 
              rest / 60 % 60, rest % 60);
 }
 
-static void show_json(const char *name, const struct totals *totals, double elapsed, double share) {
+// `unit`: what `n` counts.
+static void show_json(const char *name, const char *unit, uint64_t n, double elapsed,
+                      double share) {
     struct buffer line = {0};
     buffer_add_text(&line, "{\"progress\":");
     buffer_add_json_string(&line, span_text(name));
-    buffer_add_format(&line, ",\"titles\":%llu,\"seconds\":%.1f,\"share\":%.4f}\n",
-                      (unsigned long long)totals->records, elapsed, share);
+    buffer_add_format(&line, ",\"%s\":%llu,\"seconds\":%.1f,\"share\":%.4f}\n", unit,
+                      (unsigned long long)n, elapsed, share);
     if (!line.failed) fwrite(line.bytes, 1, line.len, stderr);
     buffer_free(&line);
 }
 
+// Whether something is to be shown again.
+static bool is_time(struct progress *progress, double *elapsed) {
+    const double now = now_seconds();
+    const double every = progress->mode == PROGRESS_TTY ? 0.5 : 30.0;
+    if (progress->mode == PROGRESS_NONE || now - progress->shown < every) return false;
+    progress->shown = now;
+    *elapsed = now - progress->started;
+    return true;
+}
+
 void progress_show(struct progress *progress, const char *name, const struct totals *totals,
                    uint64_t total_nbytes) {
-    const double now = now_seconds(), elapsed = now - progress->started;
-    const double every = progress->mode == PROGRESS_TTY ? 0.5 : 30.0;
-    if (progress->mode == PROGRESS_NONE || now - progress->shown < every) return;
-    progress->shown = now;
+    double elapsed;
+    if (!is_time(progress, &elapsed)) return;
     const double share =
         total_nbytes > 0 ? (double)totals->consumed_nbytes / (double)total_nbytes : 0.0;
     if (progress->mode == PROGRESS_JSON) {
-        show_json(name, totals, elapsed, share);
+        show_json(name, "titles", totals->records, elapsed, share);
         return;
     }
     char count[32], rate[32], rest[64];
@@ -93,6 +103,25 @@ void progress_show(struct progress *progress, const char *name, const struct tot
         fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", name, count, rate, rest);
     } else {
         report_note("%s: %s titles, %s titles/s%s", name, count, rate, rest);
+    }
+}
+
+void progress_show_bytes(struct progress *progress, const char *name, uint64_t done_nbytes,
+                         uint64_t total_nbytes) {
+    double elapsed;
+    if (!is_time(progress, &elapsed)) return;
+    const double share = (double)done_nbytes / (double)total_nbytes;
+    if (progress->mode == PROGRESS_JSON) {
+        show_json(name, "nbytes", done_nbytes, elapsed, share);
+        return;
+    }
+    char done[32], rest[64];
+    describe_rest(rest, sizeof rest, share, elapsed);
+    with_commas(done_nbytes >> 20, done);
+    if (progress->mode == PROGRESS_TTY) {
+        fprintf(stderr, "\r\033[Kwader: %s: %s MiB%s", name, done, rest);
+    } else {
+        report_note("%s: %s MiB%s", name, done, rest);
     }
 }
 

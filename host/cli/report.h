@@ -24,6 +24,10 @@ void progress_start(struct progress *progress, enum progress_mode mode);
 void progress_show(struct progress *progress, const char *name, const struct totals *totals,
                    uint64_t total_nbytes);
 
+// The same for work that is counted in bytes.
+void progress_show_bytes(struct progress *progress, const char *name, uint64_t done_nbytes,
+                         uint64_t total_nbytes);
+
 // The closing summary. `workers`: what encoded, "8 threads".
 void report_summary(const struct totals *totals, double seconds, const char *workers,
                     const char *where);

@@ -234,14 +234,20 @@ static enum status run_last_layer(struct cpu_forward *forward, const struct laye
     return finish_layer(forward, layer, n_titles, forward->context, forward->cls);
 }
 
-// logits = tanh(cls Wp^T + bp) Wc^T + bc
+// In place: tile = relu(tile); NaN stays NaN, so that the title gets no label.
+static void relu_tile(float *tile, size_t n) {
+    for (size_t i = 0; i < n; i++) tile[i] = tile[i] < 0.0f ? 0.0f : tile[i];
+}
+
+// logits = activation(cls Wp^T + bp) Wc^T + bc
 static enum status classify(struct cpu_forward *forward, struct encoder_slot *slot) {
     const struct cpu_model *model = forward->model;
     const size_t h = (size_t)model->config.hidden_size, k = (size_t)model->config.n_labels;
     for (size_t first = 0; first < (size_t)slot->n_titles; first += TILE_ROWS) {
-        enum status status = product(forward, model->h_to_h_tanh, model->pooler,
+        enum status status = product(forward, model->h_to_h_head, model->pooler,
                                      forward->cls + first * h, forward->tile);
         if (status != STATUS_OK) return status;
+        if (model->config.head_activation == HEAD_RELU) relu_tile(forward->tile, TILE_ROWS * h);
         status = product(forward, model->h_to_k, model->classifier, forward->tile, forward->logits);
         if (status != STATUS_OK) return status;
         size_t n = (size_t)slot->n_titles - first;

@@ -60,6 +60,11 @@ static enum status plan(struct cpu_model *model, struct gemm **out, int32_t n_in
 
 static enum status make_plans(struct cpu_model *model, struct error *error) {
     const int32_t h = model->config.hidden_size, f = model->config.intermediate_size;
+    const enum gemm_epilogue gelu =
+        model->config.gelu == GELU_TANH ? GEMM_BIAS_GELU_TANH : GEMM_BIAS_GELU;
+    // ReLU is not the library's: it makes 0 of NaN.
+    const enum gemm_epilogue head =
+        model->config.head_activation == HEAD_TANH ? GEMM_BIAS_TANH : GEMM_BIAS;
     const struct {
         struct gemm **out;
         int32_t n_in, n_out;
@@ -68,9 +73,9 @@ static enum status make_plans(struct cpu_model *model, struct error *error) {
         {&model->h_to_3h, h, 3 * h, GEMM_BIAS},
         {&model->h_to_2h, h, 2 * h, GEMM_BIAS},
         {&model->h_to_h, h, h, GEMM_BIAS},
-        {&model->h_to_f_gelu, h, f, GEMM_BIAS_GELU},
+        {&model->h_to_f_gelu, h, f, gelu},
         {&model->f_to_h, f, h, GEMM_BIAS},
-        {&model->h_to_h_tanh, h, h, GEMM_BIAS_TANH},
+        {&model->h_to_h_head, h, h, head},
         {&model->h_to_k, h, model->config.n_labels, GEMM_BIAS},
     };
     for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
@@ -102,13 +107,14 @@ static enum status pack_layer(struct cpu_model *model, const struct bert_layer *
     return status == STATUS_OK ? read_norm(&from->output_norm, &to->output_norm, error) : status;
 }
 
-// Every token of a title has type 0, so its embedding is a constant that belongs to the positions.
+// Every token of a title has type 0, if the model has types, so its embedding is a constant that
+// belongs to the positions.
 static enum status read_positions(struct cpu_model *model, const struct bert_weights *weights,
                                   struct error *error) {
     const size_t h = (size_t)model->config.hidden_size;
     enum status status =
         read_stacked(&weights->position_embeddings, 1, &model->position_embeddings, error);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK || model->config.type_vocab_size == 0) return status;
     void *memory;
     status = alloc_array(&memory, h, sizeof(float), "embeddings", error);
     if (status != STATUS_OK) return status;
@@ -141,7 +147,7 @@ static enum status fill(struct cpu_model *model, const struct bert_weights *weig
             pack_layer(model, &weights->layers[l], l == n_layers - 1, &model->layers[l], error);
         if (status != STATUS_OK) return status;
     }
-    status = pack_stacked(model->h_to_h_tanh, &weights->pooler, 1, &model->pooler, error);
+    status = pack_stacked(model->h_to_h_head, &weights->pooler, 1, &model->pooler, error);
     if (status != STATUS_OK) return status;
     return pack_stacked(model->h_to_k, &weights->classifier, 1, &model->classifier, error);
 }
@@ -193,7 +199,7 @@ void cpu_model_destroy(struct cpu_model *model) {
     gemm_destroy(model->h_to_h);
     gemm_destroy(model->h_to_f_gelu);
     gemm_destroy(model->f_to_h);
-    gemm_destroy(model->h_to_h_tanh);
+    gemm_destroy(model->h_to_h_head);
     gemm_destroy(model->h_to_k);
     gemm_engine_destroy(model->engine);
     free(model);

@@ -38,10 +38,10 @@ struct cpu_model {
     const struct kernels *kernels;
     struct gemm_engine *engine;
     // Plans, by what they take and give.
-    struct gemm *h_to_3h, *h_to_2h, *h_to_h, *h_to_f_gelu, *f_to_h, *h_to_h_tanh, *h_to_k;
+    struct gemm *h_to_3h, *h_to_2h, *h_to_h, *h_to_f_gelu, *f_to_h, *h_to_h_head, *h_to_k;
     size_t scratch_nbytes;          // the most that any plan needs
     struct tensor word_embeddings;  // [V, H], in the file's own dtype, read row by row
-    float *position_embeddings;     // [P, H], with the embedding of token type 0 added
+    float *position_embeddings;     // [P, H], with the embedding of token type 0 added, if any
     struct norm_weights embedding_norm;
     struct layer_weights *layers;  // [n_layers]
     struct gemm_weights *pooler, *classifier;

@@ -62,6 +62,16 @@ struct encoder_ops {
 enum status encoder_create_cpu(const struct model *model, const struct encoder_limits *limits,
                                struct encoder **out, struct error *error);
 
+// What encoder_create_cpu takes beside the model, which stays mapped. `n_slots` and `batch_tokens`
+// of the limits as there; the same refusals where that is more than there is.
+struct encoder_cpu_memory {
+    size_t weights_nbytes;  // packed for the products, shared by all threads
+    size_t working_nbytes;  // of all threads and batches
+};
+enum status encoder_cpu_measure(const struct bert_config *config,
+                                const struct encoder_limits *limits,
+                                struct encoder_cpu_memory *memory, struct error *error);
+
 // A batch size for this model and thread count that keeps the working memory small and the products
 // efficient.
 int32_t encoder_cpu_batch_tokens(const struct bert_config *config, int32_t n_threads,

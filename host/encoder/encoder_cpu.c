@@ -251,6 +251,17 @@ int32_t encoder_cpu_batch_tokens(const struct bert_config *config, int32_t n_thr
     return tokens > max_length ? tokens : max_length;
 }
 
+enum status encoder_cpu_measure(const struct bert_config *config,
+                                const struct encoder_limits *limits,
+                                struct encoder_cpu_memory *memory, struct error *error) {
+    assert(limits->n_threads >= 1 && limits->batch_tokens >= 1);
+    const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : slots_of(limits->n_threads);
+    memory->weights_nbytes = packed_nbytes(config);
+    memory->working_nbytes =
+        working_nbytes(config, limits->batch_tokens, limits->n_threads, n_slots);
+    return check_memory(config, limits, n_slots, error);
+}
+
 enum status encoder_create_cpu(const struct model *model, const struct encoder_limits *limits,
                                struct encoder **out, struct error *error) {
     const struct bert_config *config = &model->config;

@@ -117,6 +117,11 @@ void gemm_stream_destroy(struct gemm_stream *stream) {
     free(stream);
 }
 
+static dnnl_alg_kind_t function_of(enum gemm_epilogue epilogue) {
+    if (epilogue == GEMM_BIAS_GELU) return dnnl_eltwise_gelu_erf;
+    return epilogue == GEMM_BIAS_GELU_TANH ? dnnl_eltwise_gelu_tanh : dnnl_eltwise_tanh;
+}
+
 // Scratch comes from the caller, so that threads can share a plan; GELU and tanh run in the
 // product's epilogue.
 static dnnl_status_t make_attributes(enum gemm_epilogue epilogue, dnnl_primitive_attr_t *out) {
@@ -125,8 +130,7 @@ static dnnl_status_t make_attributes(enum gemm_epilogue epilogue, dnnl_primitive
     if (result != dnnl_success) return result;
     result = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (result == dnnl_success && epilogue != GEMM_BIAS) {
-        dnnl_alg_kind_t function =
-            epilogue == GEMM_BIAS_GELU ? dnnl_eltwise_gelu_erf : dnnl_eltwise_tanh;
+        const dnnl_alg_kind_t function = function_of(epilogue);
         dnnl_post_ops_t ops;
         result = dnnl_post_ops_create(&ops);
         if (result == dnnl_success) {

@@ -22,9 +22,10 @@ enum status gemm_engine_create(struct gemm_engine **out, struct error *error);
 void gemm_engine_destroy(struct gemm_engine *engine);  // NULL is fine
 
 enum gemm_epilogue {
-    GEMM_BIAS,       // Y = X W^T + b
-    GEMM_BIAS_GELU,  // then y = y/2 (1 + erf(y / sqrt 2))
-    GEMM_BIAS_TANH,  // then y = tanh y
+    GEMM_BIAS,            // Y = X W^T + b
+    GEMM_BIAS_GELU,       // then y = y/2 (1 + erf(y / sqrt 2))
+    GEMM_BIAS_GELU_TANH,  // then y = y/2 (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3)))
+    GEMM_BIAS_TANH,       // then y = tanh y
 };
 
 // The plan of one shape. Immutable: any number of threads may run it at the same time.

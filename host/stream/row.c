@@ -3,7 +3,12 @@
 
 #include <math.h>
 
-bool label_of_logits(const float *logits, int32_t n_labels, struct label *label) {
+static float sigmoid(float x) {
+    return 1.0f / (1.0f + expf(-x));
+}
+
+bool label_of_logits(enum row_probability kind, const float *logits, int32_t n_labels,
+                     struct label *label) {
     int32_t top = 0;
     bool finite = true;
     for (int32_t k = 0; k < n_labels; k++) {
@@ -11,13 +16,19 @@ bool label_of_logits(const float *logits, int32_t n_labels, struct label *label)
         if (logits[k] > logits[top]) top = k;
     }
     if (!finite) return false;
+    if (kind == ROW_SIGMOID) {
+        *label = (struct label){.index = top, .score = sigmoid(logits[top])};
+        return true;
+    }
     float sum = 0.0f;
     for (int32_t k = 0; k < n_labels; k++) sum += expf(logits[k] - logits[top]);
     *label = (struct label){.index = top, .score = 1.0f / sum};
     return true;
 }
 
-float probability_of(const float *logits, const struct label *top, int32_t k) {
+float probability_of(enum row_probability kind, const float *logits, const struct label *top,
+                     int32_t k) {
+    if (kind == ROW_SIGMOID) return sigmoid(logits[k]);
     return expf(logits[k] - logits[top->index]) * top->score;
 }
 
@@ -62,7 +73,8 @@ static void add_id(struct buffer *buffer, const struct row_format *format,
 static void add_score(struct buffer *buffer, const struct row_format *format,
                       const struct label *label, const float *logits, int32_t k) {
     if (format->scores == SCORES_ALL) {
-        buffer_add_format(buffer, "%.6f", (double)probability_of(logits, label, k));
+        buffer_add_format(buffer, "%.6f",
+                          (double)probability_of(format->probability, logits, label, k));
     } else {
         buffer_add_format(buffer, "%.9g", (double)logits[k]);
     }
@@ -158,7 +170,8 @@ void row_add_header(struct buffer *buffer, const struct row_format *format) {
 void row_add(struct buffer *buffer, const struct row_format *format, struct record *record,
              uint64_t number, const float *logits) {
     struct label label;
-    if (!record_is_bad(record->status) && !label_of_logits(logits, format->n_labels, &label)) {
+    if (!record_is_bad(record->status) &&
+        !label_of_logits(format->probability, logits, format->n_labels, &label)) {
         record->status = RECORD_NONFINITE;
     }
     const struct label *given = record_is_bad(record->status) ? NULL : &label;

@@ -15,24 +15,31 @@
 enum row_kind { ROW_JSONL, ROW_TSV };
 enum row_scores { SCORES_TOP, SCORES_ALL, SCORES_LOGITS };
 
+// What makes probabilities of logits: a softmax of all, which sum to 1; or a sigmoid of each for
+// itself, where several labels may hold or none.
+enum row_probability { ROW_SOFTMAX, ROW_SIGMOID };
+
 struct row_format {
     enum row_kind kind;
     enum row_scores scores;
     const struct record_format *input;  // how ids and passed-through fields are to be read
     char *const *labels;                // [n_labels], UTF-8
     int32_t n_labels;
+    enum row_probability probability;
 };
 
 struct label {
     int32_t index;  // the highest logit, the lowest index among equals
-    float score;    // its softmax probability
+    float score;    // its probability
 };
 
 // False when a logit is not finite: such a title gets no label.
-bool label_of_logits(const float *logits, int32_t n_labels, struct label *label);
+bool label_of_logits(enum row_probability kind, const float *logits, int32_t n_labels,
+                     struct label *label);
 
-// The softmax probability of label k, in terms of the top one's.
-float probability_of(const float *logits, const struct label *top, int32_t k);
+// The probability of label k, of which a softmax needs the top one's.
+float probability_of(enum row_probability kind, const float *logits, const struct label *top,
+                     int32_t k);
 
 // TSV's column names, one line. JSONL has none.
 void row_add_header(struct buffer *buffer, const struct row_format *format);

@@ -113,8 +113,15 @@ static struct pool make_model(const struct options *options) {
             square, square, square, square, norm, some_dense(&pool, f, h), some_dense(&pool, h, f),
             norm};
     }
-    pool.model.config = (struct bert_config){VOCAB_SIZE,     512,      2,     h, f, options->layers,
-                                             options->heads, N_LABELS, 1e-12F};
+    pool.model.config = (struct bert_config){.vocab_size = VOCAB_SIZE,
+                                             .max_positions = 512,
+                                             .type_vocab_size = 2,
+                                             .hidden_size = h,
+                                             .intermediate_size = f,
+                                             .n_layers = options->layers,
+                                             .n_heads = options->heads,
+                                             .n_labels = N_LABELS,
+                                             .layer_norm_eps = 1e-12F};
     pool.model.weights = (struct bert_weights){.word_embeddings = some(&pool, VOCAB_SIZE, h),
                                                .position_embeddings = some(&pool, 512, h),
                                                .token_type_embeddings = some(&pool, 2, h),

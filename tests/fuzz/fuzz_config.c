@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_config(const struct bert_config *config) {
     assert(config->vocab_size >= 1 && config->vocab_size <= 1 << 24);
     assert(config->max_positions >= 1 && config->max_positions <= 1 << 20);
-    assert(config->type_vocab_size >= 1 && config->intermediate_size >= 1);
+    const bool has_types = config->architecture == ARCHITECTURE_BERT;
+    assert((has_types ? config->type_vocab_size >= 1 : config->type_vocab_size == 0) &&
+           config->intermediate_size >= 1);
     assert(config->hidden_size >= 1 && config->n_heads >= 1);
     assert(config->hidden_size % config->n_heads == 0);
     assert(config->n_layers >= 1 && config->n_layers <= 512);

@@ -22,6 +22,24 @@ static void check_tensor(const struct named_tensor *tensor, const char *begin, c
     }
 }
 
+static void check_binding(const struct tensor_table *table, enum architecture architecture) {
+    const struct bert_config config = {.architecture = architecture,
+                                       .vocab_size = 1,
+                                       .max_positions = 1,
+                                       .type_vocab_size = architecture == ARCHITECTURE_BERT,
+                                       .hidden_size = 1,
+                                       .intermediate_size = 1,
+                                       .n_layers = 1,
+                                       .n_heads = 1,
+                                       .n_labels = 2,
+                                       .layer_norm_eps = 1e-12F};
+    struct bert_weights weights;
+    struct error error = {""};
+    if (bert_weights_bind(table, &config, "x", &weights, &error) != STATUS_OK) return;
+    assert(weights.classifier.weight.n_elements == 2);
+    bert_weights_free(&weights);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *bytes = (const char *)data;
     struct tensor_table table;
@@ -37,12 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         n_bytes += table.tensors[i].bytes.len;
     }
     assert(n_bytes <= size - 8);
-    struct bert_config config = {1, 1, 1, 1, 1, 1, 1, 2, 1e-12F};
-    struct bert_weights weights;
-    if (bert_weights_bind(&table, &config, "x", &weights, &error) == STATUS_OK) {
-        assert(weights.classifier.weight.n_elements == 2);
-        bert_weights_free(&weights);
-    }
+    check_binding(&table, ARCHITECTURE_BERT);
+    check_binding(&table, ARCHITECTURE_DISTILBERT);
     tensor_table_free(&table);
     return 0;
 }

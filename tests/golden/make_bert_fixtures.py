@@ -78,7 +78,7 @@ def randomise(model, seed):
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             values = random.standard_normal(tuple(parameter.shape))
-            if name.endswith("LayerNorm.weight"):
+            if name.endswith(("LayerNorm.weight", "layer_norm.weight")):
                 values = 1 + 0.3 * values
             elif name.endswith("bias"):
                 values = 0.2 * values

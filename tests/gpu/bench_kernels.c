@@ -183,9 +183,9 @@ static int gather_cls(const struct bench *bench, const struct set *set, struct C
 
 static int head(const struct bench *bench, const struct set *set, struct CUstream_st *stream,
                 struct kernel_cost *cost) {
-    const struct kernel_head args = {bench->n_titles, hidden_size,   N_LABELS,
-                                     set->pooled,     bench->vector, bench->vector,
-                                     bench->vector,   set->logits,   NULL};
+    const struct kernel_head args = {
+        HEAD_TANH,     bench->n_titles, hidden_size,   N_LABELS,    set->pooled,
+        bench->vector, bench->vector,   bench->vector, set->logits, NULL};
     return RUN(kernel_head, args, cost, stream);
 }
 

@@ -200,14 +200,15 @@ static void add_row(struct tensor table, size_t index, size_t H, float *row, dou
     for (size_t i = 0; i < H; i++) x[i] += (double)row[i];
 }
 
-// x[t] = LayerNorm(word[id_t] + position[t] + type[0])
+// x[t] = LayerNorm(word[id_t] + position[t] + type[0]), without the last term where there are none
 static void embed(const struct bert_ref *ref, const int32_t *ids, size_t n, float *row, double *x) {
     const struct bert_weights *weights = &ref->model->weights;
     memset(x, 0, n * ref->H * sizeof *x);
     for (size_t t = 0; t < n; t++) {
         add_row(weights->word_embeddings, (size_t)ids[t], ref->H, row, x + t * ref->H);
         add_row(weights->position_embeddings, t, ref->H, row, x + t * ref->H);
-        add_row(weights->token_type_embeddings, 0, ref->H, row, x + t * ref->H);
+        if (weights->token_type_embeddings.n_elements > 0)
+            add_row(weights->token_type_embeddings, 0, ref->H, row, x + t * ref->H);
     }
     layer_norm(ref, &ref->embedding_norm, x, n);
 }
@@ -244,9 +245,12 @@ static void attention(const struct bert_ref *ref, const double *q, const double 
     }
 }
 
-// gelu(x) = x/2 (1 + erf(x / sqrt 2))
-static void gelu(double *x, size_t n) {
-    for (size_t i = 0; i < n; i++) x[i] = 0.5 * x[i] * (1.0 + erf(x[i] / sqrt(2.0)));
+// gelu(x) = x/2 (1 + erf(x / sqrt 2)), or x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+static void gelu(enum gelu_form form, double *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const double inner = sqrt(2.0 / acos(-1.0)) * (x[i] + 0.044715 * x[i] * x[i] * x[i]);
+        x[i] *= 0.5 * (1.0 + (form == GELU_ERF ? erf(x[i] / sqrt(2.0)) : tanh(inner)));
+    }
 }
 
 static void add(double *x, const double *y, size_t n) {
@@ -297,7 +301,7 @@ static void run_layer(const struct bert_ref *ref, const struct ref_layer *layer,
     layer_norm(ref, &layer->attention_norm, s->x, n);
 
     dense(&layer->intermediate, s->x, n, s->inner);
-    gelu(s->inner, n * ref->F);
+    gelu(ref->model->config.gelu, s->inner, n * ref->F);
     dense(&layer->output, s->inner, n, s->q);
     add(s->x, s->q, nH);
     layer_norm(ref, &layer->output_norm, s->x, n);
@@ -315,10 +319,11 @@ static void run_encoder(const struct bert_ref *ref, const int32_t *ids, size_t n
     }
 }
 
-// pooled = tanh(Wp x[0] + bp);  logits = Wc pooled + bc
+// pooled = activation(Wp x[0] + bp);  logits = Wc pooled + bc
 static void run_head(const struct bert_ref *ref, struct scratch *s, double *logits) {
     dense(&ref->pooler, s->x, 1, s->q);
-    for (size_t i = 0; i < ref->H; i++) s->q[i] = tanh(s->q[i]);
+    const bool is_relu = ref->model->config.head_activation == HEAD_RELU;
+    for (size_t i = 0; i < ref->H; i++) s->q[i] = is_relu ? fmax(s->q[i], 0.0) : tanh(s->q[i]);
     dense(&ref->classifier, s->q, 1, logits);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The truth that wader's encoders are held to: BERT for sequence classification (Devlin et al.
-// 2018; Hugging Face transformers, models/bert/modeling_bert.py) in float64, one title at a time,
+// 2018; Hugging Face transformers, models/bert/modeling_bert.py) and DistilBERT (Sanh et al. 2019;
+// models/distilbert/modeling_distilbert.py) in float64, one title at a time,
 // with plain loops that can be read beside the formulas. It shares no code with the encoders.
 #ifndef WADER_TESTS_REFERENCE_BERT_REF_H
 #define WADER_TESTS_REFERENCE_BERT_REF_H

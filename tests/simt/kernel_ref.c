@@ -233,16 +233,20 @@ void ref_attention(const struct ref_attention *head, size_t stride, double *want
 
 // ---- the head
 
-// tanh errs by 2 UNIT relative, and by the rounding of its argument times its slope.
+// tanh errs by 2 UNIT relative, and by the rounding of its argument times its slope; relu by the
+// latter alone, for a sum of two keeps its sign when it is rounded.
 void ref_logits(const struct ref_head *head, double *want, double *allowed) {
     for (int32_t k = 0; k < head->n_labels; k++) {
         const float *weight = head->weight + (size_t)k * (size_t)head->n_hidden;
         double sum = 0, sizes = 0, d_terms = 0;
         for (int32_t i = 0; i < head->n_hidden; i++) {
-            const double x = (double)head->x[i] + head->x_bias[i], t = tanh(x);
+            const double x = (double)head->x[i] + head->x_bias[i];
+            const bool is_relu = head->activation == HEAD_RELU;
+            const double t = is_relu ? fmax(x, 0) : tanh(x);
+            const double d_t = is_relu ? t : 2 * fabs(t) + fabs(x) * (1 - t * t);
             sum += weight[i] * t;
             sizes += fabs(weight[i] * t);
-            d_terms += UNIT * fabs(weight[i]) * (2 * fabs(t) + fabs(x) * (1 - t * t));
+            d_terms += UNIT * fabs(weight[i]) * d_t;
         }
         want[k] = sum + head->bias[k];
         allowed[k] = d_terms + UNIT * (REF_ADDITIONS(head->n_hidden) + 1) * sizes +

@@ -55,6 +55,7 @@ void ref_attention(const struct ref_attention *head, size_t stride, double *want
 
 // The logits of one title, [K], and the softmax of logits as they are.
 struct ref_head {
+    enum head_activation activation;
     int32_t n_hidden, n_labels;
     const float *x, *x_bias, *weight, *bias;
 };

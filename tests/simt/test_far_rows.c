@@ -107,10 +107,11 @@ static void test_head(void) {
     struct rig_array weight = random_array(DTYPE_F32, LABELS * WIDTH);
     struct rig_array bias = random_array(DTYPE_F32, LABELS);
     struct rig_array other = rig_output(DTYPE_F32, ROWS * LABELS);
-    CHECK_FAR(DTYPE_F32, LABELS, FAR_ROWS, 2, kernel_head, (int32_t)row + ROWS, WIDTH, LABELS,
-              AT(x, WIDTH), x_bias.device, weight.device, bias.device, AT(*out, LABELS), NULL);
-    CHECK_FAR(DTYPE_F32, LABELS, FAR_ROWS, 2, kernel_head, (int32_t)row + ROWS, WIDTH, LABELS,
-              AT(x, WIDTH), x_bias.device, weight.device, bias.device, AT(other, LABELS),
+    CHECK_FAR(DTYPE_F32, LABELS, FAR_ROWS, 2, kernel_head, HEAD_TANH, (int32_t)row + ROWS, WIDTH,
+              LABELS, AT(x, WIDTH), x_bias.device, weight.device, bias.device, AT(*out, LABELS),
+              NULL);
+    CHECK_FAR(DTYPE_F32, LABELS, FAR_ROWS, 2, kernel_head, HEAD_TANH, (int32_t)row + ROWS, WIDTH,
+              LABELS, AT(x, WIDTH), x_bias.device, weight.device, bias.device, AT(other, LABELS),
               AT(*out, LABELS));
     rig_free(&x);
     rig_free(&x_bias);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kernel_head: every hidden size, any number of labels; probabilities against the softmax of the
-// very logits that came with them.
+// kernel_head: both activations, every hidden size, any number of labels; probabilities against the
+// softmax of the very logits that came with them.
 #include "tests/check.h"
 #include "tests/simt/device.h"
 #include "tests/simt/kernel_ref.h"
@@ -11,7 +11,7 @@ enum { HIDDEN_MIN = 64, HIDDEN_MAX = 1024, HIDDEN_STEP = 32 };
 
 enum head_kind {
     HEAD_USUAL,
-    HEAD_SATURATED,  // tanh is +-1 in most places
+    HEAD_SATURATED,  // tanh is +-1 in most places, relu is large
     HEAD_SMALL,      // tanh(x) is x
     HEAD_LARGE,      // logits of some 1e4: one label takes all
     HEAD_ONE_HOT,    // a label reads one column
@@ -57,7 +57,8 @@ static struct head_case head_create(int32_t n_titles, int32_t hidden_size, int32
                              .probabilities = rig_output(DTYPE_F32, n * k),
                              .logits_expected = rig_expected(n * k),
                              .probabilities_expected = rig_expected(n * k)};
-    item.args = (struct kernel_head){.n_titles = n_titles,
+    item.args = (struct kernel_head){.activation = rig_below(2) == 0 ? HEAD_TANH : HEAD_RELU,
+                                     .n_titles = n_titles,
                                      .hidden_size = hidden_size,
                                      .n_labels = n_labels,
                                      .x = item.x.device,
@@ -96,7 +97,8 @@ static void check_reference(struct head_case *item) {
     run_case(item);
     for (size_t i = 0; i < (size_t)item->args.n_titles; i++) {
         const size_t at = i * (size_t)n_labels;
-        const struct ref_head head = {.n_hidden = item->args.hidden_size,
+        const struct ref_head head = {.activation = item->args.activation,
+                                      .n_hidden = item->args.hidden_size,
                                       .n_labels = n_labels,
                                       .x = item->x.values + i * (size_t)item->args.hidden_size,
                                       .x_bias = item->x_bias.values,
@@ -168,6 +170,9 @@ static void test_refusals(void) {
     rig_mark(&item.logits);
     rig_mark(&item.probabilities);
     struct kernel_head good = item.args;
+#if !defined(__SANITIZE_ADDRESS__)  // with it goes UBSan, which reports such a value
+    REFUSES(activation, (enum head_activation)2);
+#endif
     for (size_t i = 0; i < ARRAY_LEN(rig_no_hidden_sizes); i++)
         REFUSES(hidden_size, rig_no_hidden_sizes[i]);
     REFUSES(n_titles, -1);
@@ -187,9 +192,35 @@ static void test_refusals(void) {
     head_free(&item);
 }
 
+// By hand: x + x_bias is 1 in one column, -1 in another and 0 elsewhere; the label's weights there
+// are 2 and 4, its bias 8: relu gives 8 + 2, tanh 8 - 2 tanh(1).
+static void test_by_hand(void) {
+    struct head_case item = head_create(1, 64, 1, HEAD_USUAL);
+    rig_fill(item.x.values, item.x.n, 0, 0);
+    rig_fill(item.x_bias.values, item.x_bias.n, 0, 0);
+    item.x.values[9] = 3;
+    item.x_bias.values[9] = -2;
+    item.x_bias.values[50] = -1;
+    item.weight.values[9] = 2;
+    item.weight.values[50] = 4;
+    item.bias.values[0] = 8;
+    rig_send(&item.x);
+    rig_send(&item.x_bias);
+    rig_send(&item.weight);
+    rig_send(&item.bias);
+    item.args.activation = HEAD_RELU;
+    run_case(&item);
+    CHECK_NEAR(item.logits.values[0], 10, 0);
+    item.args.activation = HEAD_TANH;
+    run_case(&item);
+    CHECK_NEAR(item.logits.values[0], 8 - 2 * tanh(1), 1e-6);
+    head_free(&item);
+}
+
 // By hand: 10 titles of 64, 8 labels: x of 2560 bytes, its bias of 256, weights of 2048, a bias of
 // 32, two results of 320. A multiplication and an addition for each of 10 * 8 * 64 weights, bias
-// and tanh for each element of x, a bias for each logit, three operations for its probability.
+// and activation for each element of x, a bias for each logit, three operations for its
+// probability.
 static void test_cost(void) {
     float room[1];
     struct kernel_head args = {.n_titles = 10, .hidden_size = 64, .n_labels = 8};
@@ -227,6 +258,7 @@ int main(int argc, char **argv) {
         }
         test_size(2, 96, 1000, HEAD_USUAL);
     }
+    test_by_hand();
     test_refusals();
     test_cost();
     CHECK_INT(device_faults(), 0);

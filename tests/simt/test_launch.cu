@@ -71,8 +71,8 @@ static void launch_rows(enum dtype dtype, int n, int hidden_size) {
     }
     const struct kernel_gather_cls gather = {dtype, n, hidden_size, ids, place, place};
     check_launch(kernel_gather_cls(&gather, stream), n);
-    const struct kernel_head head = {n,      hidden_size, 8,      floats, floats,
-                                     floats, floats,      floats, NULL};
+    const struct kernel_head head = {HEAD_TANH, n,      hidden_size, 8,      floats,
+                                     floats,    floats, floats,      floats, NULL};
     check_launch(kernel_head(&head, stream), n);
 }
 

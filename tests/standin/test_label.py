@@ -3,6 +3,7 @@
 """`wader label --device cuda` from end to end on the stand-in: the CPU's labels, its logits within
 the tier's tolerance, and the same bytes for every number of devices, batch size and order in which
 the devices work."""
+import os
 import random
 
 import rig
@@ -33,15 +34,14 @@ def check_tier(t, what, precision, got, wanted):
     t.check("%s: labels" % what, not wrong, wrong[:3])
 
 
-def test_tiers(t, shapes, data):
-    for shape in shapes:
-        model = rig.model(t, **shape)
+def test_tiers(t, models, data):
+    for name, model in models:
         wanted = t.label("--device", "cpu", *ARGS, model=model, stdin=data).rows()
         t.check("the CPU gives several labels", len({r["label"] for r in wanted}) > 1)
         for precision in rig.TIERS:
             result = t.cuda(*ARGS, "--precision", precision, "--batch-tokens", "200", model=model,
                             stdin=data)
-            what = "%s, %s" % (precision, " ".join("%s %d" % s for s in sorted(shape.items())))
+            what = "%s, %s" % (precision, name)
             if t.check("%s: exit 0" % what, result.code == 0, result):
                 check_tier(t, what, precision, result.rows(), wanted)
                 t.check("%s: it ran on the stand-in" % what,
@@ -96,8 +96,12 @@ def main():
         shapes += [dict(hidden=64, heads=1, layers=3, feed=248, labels=8),
                    dict(hidden=128, heads=2, layers=1, feed=64, labels=2)]
         settings = [(1, 48, 2), (1, 129, 3), (2, 48, 4), (2, 300, 5), (4, 100, 6), (4, 1024, 7)]
-    test_tiers(t, shapes, data)
-    model = rig.model(t, **shapes[0])
+    models = [(" ".join("%s %d" % s for s in sorted(shape.items())), rig.model(t, **shape))
+              for shape in shapes]
+    # Another head, no token types.
+    models.append(("DistilBERT", os.path.join(e2e.GOLDEN, "distilbert_v5")))
+    test_tiers(t, models, data)
+    model = models[0][1]
     test_same_bytes(t, model, lines, settings)
     test_file(t, model, data)
     t.finish()

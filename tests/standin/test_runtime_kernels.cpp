@@ -106,8 +106,8 @@ static int gather_cls(struct CUstream_st *stream) {
 
 static int head(struct CUstream_st *stream) {
     const struct kernel_head args = {
-        N,           H, K, at<float>(0), at<float>(1), at<float>(2), at<float>(3), at<float>(4),
-        at<float>(5)};
+        HEAD_TANH,    N,           H, K, at<float>(0), at<float>(1), at<float>(2), at<float>(3),
+        at<float>(4), at<float>(5)};
     return kernel_head(&args, stream);
 }
 

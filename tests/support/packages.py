@@ -22,27 +22,31 @@ def pip(venv):
     return [python, "-m", "pip"]
 
 
-def _make(venv, python, package):
-    """Installs `package`; several tests may want the same environment at the same time."""
+def _make(venv, python, packages):
+    """Installs them; several tests may want the same environment at the same time."""
     os.makedirs(venv, exist_ok=True)
     with open(os.path.join(venv, ".lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        has = [python, "-c", "import " + package]
+        has = [python, "-c", "import " + ", ".join(packages)]
         if os.path.exists(python) and not subprocess.run(has, capture_output=True,
                                                          check=False).returncode:
             return
         for command in ([sys.executable, "-m", "venv", venv],
-                        [python, "-m", "pip", "install", "-q", package]):
+                        [python, "-m", "pip", "install", "-q", *packages]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 last = (done.stderr or done.stdout).strip().split("\n")[-1]
-                skip("no Python package %s, and it cannot be installed: %s" % (package, last))
+                skip("no Python package %s, and it cannot be installed: %s" %
+                     (" or ".join(packages), last))
 
 
-def use(package, venv):
-    """The imported package. Where it is missing, it is installed into the directory `venv` and the
-    script starts anew there; without a `venv`, or without a registry, the test is skipped."""
+def use(package, venv, needs=()):
+    """The imported package. Where it or one of `needs` is missing, all are installed into the
+    directory `venv` and the script starts anew there; without a `venv`, or without a registry, the
+    test is skipped."""
     try:
+        for need in needs:
+            importlib.import_module(need)
         return importlib.import_module(package)
     except ImportError:
         pass
@@ -51,5 +55,5 @@ def use(package, venv):
     if sys.prefix == os.path.realpath(venv):
         skip("Python package %s cannot be imported from %s" % (package, venv))
     python = os.path.join(venv, "bin", "python3")
-    _make(venv, python, package)
+    _make(venv, python, [package, *needs])
     os.execv(python, [python] + sys.argv)

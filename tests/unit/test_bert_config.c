@@ -10,6 +10,10 @@
     "\"num_hidden_layers\":12,\"num_attention_heads\":12,\"intermediate_size\":3072," \
     "\"max_position_embeddings\":512"
 
+#define DISTILBERT                                                                   \
+    "\"model_type\":\"distilbert\",\"vocab_size\":30522,\"dim\":768,\"n_layers\":6," \
+    "\"n_heads\":12,\"hidden_dim\":3072,\"max_position_embeddings\":512"
+
 static enum status read(const char *text, struct bert_config *config, struct error *error) {
     struct json_value object;
     enum status status = config_parse(span_text(text), "dir/config.json", &object, error);
@@ -31,6 +35,61 @@ static void required_keys_only(void) {
     CHECK_INT(config.type_vocab_size, 2);
     CHECK_INT(config.n_labels, 0);
     CHECK(config.layer_norm_eps == 1e-12F);
+    CHECK(config.architecture == ARCHITECTURE_BERT && config.head_activation == HEAD_TANH);
+    CHECK(config.gelu == GELU_ERF && config.problem == PROBLEM_SINGLE_LABEL);
+}
+
+// As transformers writes one; what BERT alone has means nothing.
+static void distilbert(void) {
+    struct bert_config config;
+    struct error error = {""};
+    CHECK_INT(read("{" DISTILBERT "}", &config, &error), STATUS_OK);
+    CHECK_INT(read("{ " DISTILBERT ", \"activation\": \"gelu\", \"attention_dropout\": 0.1,\n"
+                   "\"architectures\": [\"DistilBertForSequenceClassification\"],\n"
+                   "\"dropout\": 0.1, \"initializer_range\": 0.02, \"pad_token_id\": 0,\n"
+                   "\"qa_dropout\": 0.1, \"seq_classif_dropout\": 0.2,\n"
+                   "\"sinusoidal_pos_embds\": true, \"tie_weights_\": true,\n"
+                   "\"layer_norm_eps\": 0.5, \"type_vocab_size\": 2, \"hidden_act\": \"silu\",\n"
+                   "\"problem_type\": \"multi_label_classification\", \"hidden_size\": 768,\n"
+                   "\"num_hidden_layers\": 6, \"num_attention_heads\": 12 }\n",
+                   &config, &error),
+              STATUS_OK);
+    CHECK_STR(error.text, "");
+    CHECK_INT(config.vocab_size, 30522);
+    CHECK_INT(config.hidden_size, 768);
+    CHECK_INT(config.n_layers, 6);
+    CHECK_INT(config.n_heads, 12);
+    CHECK_INT(config.intermediate_size, 3072);
+    CHECK_INT(config.max_positions, 512);
+    CHECK_INT(config.type_vocab_size, 0);
+    CHECK(config.layer_norm_eps == 1e-12F);
+    CHECK(config.architecture == ARCHITECTURE_DISTILBERT && config.head_activation == HEAD_RELU);
+    CHECK(config.gelu == GELU_ERF && config.problem == PROBLEM_MULTI_LABEL);
+}
+
+// Every name of a class or an activation that is taken.
+static void names(void) {
+    static const struct {
+        const char *text;
+        enum gelu_form gelu;
+    } cases[] = {
+        {"{" REQUIRED ",\"architectures\":[\"TFBertForSequenceClassification\"]}", GELU_ERF},
+        {"{" REQUIRED ",\"architectures\":[\"BertModel\",\"BertForSequenceClassification\"]}",
+         GELU_ERF},
+        {"{" DISTILBERT ",\"architectures\":[\"TFDistilBertForSequenceClassification\"]}",
+         GELU_ERF},
+        {"{" REQUIRED ",\"hidden_act\":null,\"activation\":\"relu\"}", GELU_ERF},
+        {"{" REQUIRED ",\"hidden_act\":\"gelu_new\"}", GELU_TANH},
+        {"{" REQUIRED ",\"hidden_act\":\"gelu_pytorch_tanh\"}", GELU_TANH},
+        {"{" DISTILBERT ",\"activation\":\"gelu_new\"}", GELU_TANH},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bert_config config;
+        struct error error = {""};
+        CHECK_INT(read(cases[i].text, &config, &error), STATUS_OK);
+        CHECK_STR(error.text, "");
+        CHECK_INT(config.gelu, cases[i].gelu);
+    }
 }
 
 // As transformers writes one.
@@ -60,32 +119,51 @@ static void whole_file(void) {
     CHECK_INT(config.type_vocab_size, 2);
 }
 
+struct refusal {
+    const char *text;
+    const char *messages[3];
+};
+
+static void check_refusals(const struct refusal *cases, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct bert_config config;
+        struct error error = {""};
+        CHECK_INT(read(cases[i].text, &config, &error), STATUS_MODEL);
+        CHECK_CONTAINS(error.text, "dir/config.json: ");
+        for (size_t j = 0; j < 3 && cases[i].messages[j] != NULL; j++) {
+            CHECK_CONTAINS(error.text, cases[i].messages[j]);
+        }
+    }
+}
+
 static void refusals(void) {
-    static const struct {
-        const char *text;
-        const char *messages[3];
-    } cases[] = {
+    static const struct refusal cases[] = {
         {"", {"not JSON at byte 0"}},
         {"{\"a\":\"\xff\"}", {"not JSON at byte 6", "UTF-8"}},
         {"{\"a\":1,}", {"not JSON at byte 7", "member name"}},
         {"[1]", {"holds an array", "an object"}},
-        {"{}", {"model_type is missing"}},
-        {"{" REQUIRED ",\"model_type\":\"roberta\"}", {"model_type", "\"roberta\"", "\"bert\""}},
+        {"{}", {"model_type is missing", "\"bert\"", "\"distilbert\""}},
+        {"{" REQUIRED ",\"model_type\":\"roberta\"}",
+         {"\"roberta\"", "\"bert\"", "\"distilbert\""}},
         {"{" REQUIRED ",\"model_type\":1}", {"model_type is 1"}},
         {"{" REQUIRED ",\"architectures\":[\"BertForMaskedLM\"]}",
          {"[\"BertForMaskedLM\"]", "BertForSequenceClassification"}},
         {"{" REQUIRED ",\"architectures\":[]}", {"architectures is []"}},
         {"{" REQUIRED ",\"architectures\":\"X\"}", {"architectures is \"X\""}},
         {"{" REQUIRED ",\"problem_type\":\"regression\"}", {"problem_type is \"regression\""}},
-        {"{" REQUIRED ",\"problem_type\":\"multi_label_classification\"}",
-         {"multi_label_classification"}},
+        {"{" REQUIRED ",\"problem_type\":\"multi\"}",
+         {"\"multi\"", "\"single_label_classification\"", "\"multi_label_classification\""}},
+        {"{" REQUIRED ",\"problem_type\":[]}", {"problem_type is []"}},
         {"{" REQUIRED ",\"is_decoder\":true}", {"is_decoder is true"}},
         {"{" REQUIRED ",\"is_decoder\":0}", {"is_decoder is 0"}},
         {"{" REQUIRED ",\"add_cross_attention\":true}", {"add_cross_attention is true"}},
         {"{" REQUIRED ",\"position_embedding_type\":\"relative_key\"}",
          {"position_embedding_type is \"relative_key\"", "absolute"}},
-        {"{" REQUIRED ",\"hidden_act\":\"gelu_new\"}", {"hidden_act is \"gelu_new\"", "\"gelu\""}},
+        {"{" REQUIRED ",\"hidden_act\":\"gelu_fast\"}",
+         {"hidden_act is \"gelu_fast\"", "\"gelu\""}},
         {"{" REQUIRED ",\"hidden_act\":\"relu\"}", {"hidden_act is \"relu\""}},
+        {"{" REQUIRED ",\"architectures\":[\"DistilBertForSequenceClassification\"]}",
+         {"model_type \"bert\"", "only BertForSequenceClassification"}},
         {"{" REQUIRED ",\"vocab_size\":0}", {"vocab_size is 0", "1 to 16777216"}},
         {"{" REQUIRED ",\"vocab_size\":-5}", {"vocab_size is -5"}},
         {"{" REQUIRED ",\"vocab_size\":16777217}", {"vocab_size is 16777217"}},
@@ -109,15 +187,24 @@ static void refusals(void) {
         {"{" REQUIRED ",\"layer_norm_eps\":1e999}", {"layer_norm_eps is 1e999"}},
         {"{" REQUIRED ",\"layer_norm_eps\":\"small\"}", {"layer_norm_eps is \"small\""}},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct bert_config config;
-        struct error error = {""};
-        CHECK_INT(read(cases[i].text, &config, &error), STATUS_MODEL);
-        CHECK_CONTAINS(error.text, "dir/config.json: ");
-        for (size_t j = 0; j < 3 && cases[i].messages[j] != NULL; j++) {
-            CHECK_CONTAINS(error.text, cases[i].messages[j]);
-        }
-    }
+    check_refusals(cases, ARRAY_LEN(cases));
+}
+
+static void distilbert_refusals(void) {
+    static const struct refusal cases[] = {
+        {"{" DISTILBERT ",\"architectures\":[\"BertForSequenceClassification\"]}",
+         {"model_type \"distilbert\"", "only DistilBertForSequenceClassification"}},
+        {"{" DISTILBERT ",\"architectures\":[\"DistilBertForMaskedLM\"]}",
+         {"DistilBertForMaskedLM", "DistilBertForSequenceClassification"}},
+        {"{" DISTILBERT ",\"activation\":\"relu\"}", {"activation is \"relu\"", "\"gelu\""}},
+        {"{" DISTILBERT ",\"dim\":null}", {"dim is missing"}},
+        {"{" DISTILBERT ",\"n_heads\":7}", {"dim is 768", "no multiple of n_heads, 7"}},
+        {"{" DISTILBERT ",\"hidden_size\":64}", {"dim is 768, but hidden_size is 64"}},
+        {"{" DISTILBERT ",\"num_attention_heads\":6}",
+         {"n_heads is 12, but num_attention_heads is 6", "must agree"}},
+        {"{" DISTILBERT ",\"num_hidden_layers\":\"6\"}", {"num_hidden_layers is \"6\""}},
+    };
+    check_refusals(cases, ARRAY_LEN(cases));
 }
 
 // Each required key, left out, is named.
@@ -149,8 +236,11 @@ static void missing_keys(void) {
 
 int main(void) {
     required_keys_only();
+    distilbert();
+    names();
     whole_file();
     refusals();
+    distilbert_refusals();
     missing_keys();
     return check_result();
 }

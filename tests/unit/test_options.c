@@ -173,6 +173,31 @@ static void flags(void) {
     unsetenv("WADER_HEADER");
 }
 
+// Options of one name with a text of their own in another command, and those of one command alone.
+static void convert_and_info(void) {
+    const struct options convert = good("convert -m M -o NEW --dtype bf16 --force --labels F -q");
+    CHECK_INT(convert.command, COMMAND_CONVERT);
+    CHECK_STR(convert.output, "NEW");
+    CHECK_STR(convert.labels, "F");
+    CHECK(convert.dtype == OUTPUT_BF16 && convert.force && convert.quiet);
+    CHECK_INT(good("convert -m M").dtype, OUTPUT_KEEP);
+    setenv("WADER_DTYPE", "fp16", 1);
+    setenv("WADER_JSON", "1", 1);
+    CHECK_INT(good("convert -m M").dtype, OUTPUT_FP16);
+    CHECK_INT(good("convert -m M --dtype=fp32").dtype, OUTPUT_FP32);
+    CHECK_INT(good("label -m M").dtype, OUTPUT_KEEP);
+    CHECK(good("info -m M").json && !good("convert -m M").json);
+    unsetenv("WADER_DTYPE");
+    unsetenv("WADER_JSON");
+    const struct options info = good("info --json -m M --device cpu --threads 3 --max-length 9");
+    CHECK(info.command == COMMAND_INFO && info.json && info.threads == 3 && info.max_length == 9);
+    CHECK_STR(info.device, "cpu");
+    check_refused("convert -m M --dtype int8", "none of keep|fp32|bf16|fp16");
+    check_refused("convert -m M --json", "no such option of `wader convert`");
+    check_refused("info -m M -o X", "no such option of `wader info`");
+    check_refused("label -m M --json", "no such option of `wader label`");
+}
+
 static void inputs(void) {
     const struct options options = good("label a -m M - b -- -c --model -- ''");
     static const char *const want[] = {"a", "-", "b", "-c", "--model", "--", ""};
@@ -236,6 +261,8 @@ static void help(void) {
     check_help("label --help", COMMAND_LABEL);
     check_help("label x -m M -h --nonsense", COMMAND_LABEL);
     check_help("tokenize -h", COMMAND_TOKENIZE);
+    check_help("convert -h", COMMAND_CONVERT);
+    check_help("help info", COMMAND_INFO);
     CHECK_INT(good("--version").command, COMMAND_VERSION);
     CHECK_INT(good("-V").command, COMMAND_VERSION);
     for (enum command command = COMMAND_NONE; command <= COMMAND_HELP; command++) {
@@ -257,6 +284,7 @@ int main(void) {
     values();
     words();
     flags();
+    convert_and_info();
     inputs();
     refusals();
     help();

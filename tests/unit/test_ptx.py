@@ -199,10 +199,10 @@ NARROW = (
     (r"attention_cls<.*>|gather_cls", "load 4", r"= .*cu_seqlens\[", 2, "the title: uniform"),
     (r"embed<.*>", "load 4", r"args\.(position|token)_ids\[", 2, "the row: uniform"),
     # nvcc unrolls the loop over labels in the smallest, and that of the softmax in all.
-    (r"head<1>", "load 4", r"args\.bias\[k\]", 3, "the label: uniform"),
-    (r"head<1>", "store 4", r"\) logits\[k\] =", 3, "one lane has it"),
-    (r"head<[2-4]>", "load 4", r"args\.bias\[k\]", 1, "the label: uniform"),
-    (r"head<[2-4]>", "store 4", r"\) logits\[k\] =", 1, "one lane has it"),
+    (r"head<1, .>", "load 4", r"args\.bias\[k\]", 3, "the label: uniform"),
+    (r"head<1, .>", "store 4", r"\) logits\[k\] =", 3, "one lane has it"),
+    (r"head<[2-4], .>", "load 4", r"args\.bias\[k\]", 1, "the label: uniform"),
+    (r"head<[2-4], .>", "store 4", r"\) logits\[k\] =", 1, "one lane has it"),
     (r"head<.*>", "load 4", r"exp.*logits\[k\]", 5, "rows of K words begin anywhere"),
     (r"head<.*>", "store 4", r"probabilities\[k\] =", 5, "rows of K words begin anywhere"),
 )

@@ -17,6 +17,7 @@ struct setup {
     enum row_kind to;
     enum row_scores scores;
     int n_passthrough;
+    enum row_probability probability;
 };
 
 static struct record_format record_format_of(struct setup setup) {
@@ -32,8 +33,12 @@ static struct record_format record_format_of(struct setup setup) {
 static void check_row_of(struct setup setup, struct span line, enum record_status status,
                          const float *values, const char *want) {
     const struct record_format input = record_format_of(setup);
-    const struct row_format format = {
-        .kind = setup.to, .scores = setup.scores, .input = &input, .labels = labels, .n_labels = 3};
+    const struct row_format format = {.kind = setup.to,
+                                      .scores = setup.scores,
+                                      .input = &input,
+                                      .labels = labels,
+                                      .n_labels = 3,
+                                      .probability = setup.probability};
     struct record record = {.line = line};
     struct buffer row = {0};
     struct span title;
@@ -120,6 +125,40 @@ static void scores(void) {
                  "1.17549435e-38]}\n");
 }
 
+// A sigmoid for each label: they sum to what they like.
+static void multi_label(void) {
+    const struct setup top = {.probability = ROW_SIGMOID};
+    struct setup all = top, tsv = top, raw = top;
+    all.scores = SCORES_ALL;
+    raw.scores = SCORES_LOGITS;
+    tsv.scores = SCORES_ALL;
+    tsv.to = ROW_TSV;
+    check_row(top, "t", "{\"id\":12,\"label\":\"science & \\\"tech\\\"\",\"score\":0.880797}\n");
+    check_row(
+        all, "t",
+        "{\"id\":12,\"label\":\"science & \\\"tech\\\"\",\"score\":0.880797,\"scores\":{"
+        "\"art\":0.622459,\"science & \\\"tech\\\"\":0.880797,\"tab\\u0009here\":0.222700}}\n");
+    check_row(raw, "t",
+              "{\"id\":12,\"label\":\"science & \\\"tech\\\"\",\"score\":0.880797,\"logits\":["
+              "0.5,2,-1.25]}\n");
+    check_row(tsv, "t", "12\tscience & \"tech\"\t0.880797\t0.622459\t0.880797\t0.222700\t\n");
+    static const float far[] = {-3e38f, -200, -0.0f}, none[] = {-40, -3, -88};
+    check_row_of(tsv, (struct span){"t", 1}, RECORD_OK, far,
+                 "12\ttab\\there\t0.500000\t0.000000\t0.000000\t0.500000\t\n");
+    check_row_of(tsv, (struct span){"t", 1}, RECORD_OK, none,
+                 "12\tscience & \"tech\"\t0.047426\t0.000000\t0.047426\t0.000000\t\n");
+    struct label label;
+    CHECK(label_of_logits(ROW_SIGMOID, (const float[]){3e38f, 3e38f}, 2, &label));
+    CHECK(label.index == 0 && label.score == 1.0f);
+    for (float x = -20; x < 20; x += 0.37f) {
+        const float values[] = {x, x - 1};
+        CHECK(label_of_logits(ROW_SIGMOID, values, 2, &label));
+        CHECK_NEAR(label.score, 1 / (1 + exp(-(double)x)), 1e-6);
+        const double other = probability_of(ROW_SIGMOID, values, &label, 1);
+        CHECK_NEAR(other, 1 / (1 + exp(-(double)values[1])), 1e-6);
+    }
+}
+
 static void bad(void) {
     for (int s = RECORD_BAD_JSON; s < RECORD_STATUS_COUNT; s++) {
         const enum record_status status = (enum record_status)s;
@@ -195,22 +234,25 @@ static void tops(void) {
     };
     struct label label;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        CHECK(label_of_logits(cases[i].logits, 3, &label));
+        CHECK(label_of_logits(ROW_SOFTMAX, cases[i].logits, 3, &label));
         CHECK_INT(label.index, cases[i].index);
         CHECK_NEAR(label.score, cases[i].score, 1e-6);
         double sum = 0;
-        for (int32_t k = 0; k < 3; k++) sum += probability_of(cases[i].logits, &label, k);
+        for (int32_t k = 0; k < 3; k++)
+            sum += probability_of(ROW_SOFTMAX, cases[i].logits, &label, k);
         CHECK_NEAR(sum, 1.0, 1e-6);
-        CHECK_NEAR(probability_of(cases[i].logits, &label, label.index), label.score, 0);
+        CHECK_NEAR(probability_of(ROW_SOFTMAX, cases[i].logits, &label, label.index), label.score,
+                   0);
     }
-    CHECK(label_of_logits((const float[]){-7.0f}, 1, &label));
+    CHECK(label_of_logits(ROW_SOFTMAX, (const float[]){-7.0f}, 1, &label));
     CHECK(label.index == 0 && label.score == 1.0f);
     for (int k = 0; k < 3; k++) {
         static const float never[] = {NAN, INFINITY, -INFINITY};
         for (size_t i = 0; i < ARRAY_LEN(never); i++) {
             float values[] = {1, 2, 3};
             values[k] = never[i];
-            CHECK(!label_of_logits(values, 3, &label));
+            CHECK(!label_of_logits(ROW_SOFTMAX, values, 3, &label));
+            CHECK(!label_of_logits(ROW_SIGMOID, values, 3, &label));
             check_row_of((struct setup){.scores = SCORES_LOGITS}, (struct span){"t", 1}, RECORD_OK,
                          values, "{\"id\":12,\"label\":null,\"status\":\"nonfinite_logits\"}\n");
             check_row_of((struct setup){.to = ROW_TSV, .scores = SCORES_ALL}, (struct span){"t", 1},
@@ -223,6 +265,7 @@ int main(void) {
     ids();
     long_id();
     scores();
+    multi_label();
     bad();
     passthrough();
     header();

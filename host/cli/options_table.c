@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/cli/options_table.h"
+
+enum { LABEL = 1, TOKENIZE = 2, CONVERT = 4, INFO = 8 };
+
+#define AT(field) offsetof(struct options, field)
+
+const struct option option_table[OPTIONS_MAX + 1] = {
+    {"model", 'm', KIND_TEXT, AT(model), LABEL | TOKENIZE | CONVERT | INFO, 0, NULL, "DIR",
+     "Hugging Face model directory: config.json, weights, vocabulary (required)"},
+    {"output", 'o', KIND_TEXT, AT(output), LABEL, 0, NULL, "PATH",
+     "where rows go: a file, gzip if it ends in .gz, or - for stdout (default);\n"
+     "a directory with several inputs or an input directory"},
+    {"output", 'o', KIND_TEXT, AT(output), CONVERT, 0, NULL, "NEWDIR",
+     "the directory to make (required); it appears when it is complete, or not at all"},
+    {"dtype", 0, KIND_WORD, AT(dtype), CONVERT, 0, "keep|fp32|bf16|fp16", "DTYPE",
+     "keep (default): each tensor's own; others round to nearest even, and a value that\n"
+     "fp16 has no number for is refused"},
+    {"input-format", 0, KIND_WORD, AT(input_format), LABEL, 0, "auto|text|tsv|jsonl", "FORMAT",
+     "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
+    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL, 0, NULL, "FIELD",
+     "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
+    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL, 0, NULL, "FIELD",
+     "JSON key or /pointer (default title), or TSV column (default 2)"},
+    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL, 0, NULL, "A,B,...",
+     "input fields to copy into each row"},
+    {"output-format", 0, KIND_WORD, AT(output_format), LABEL, 0, "auto|jsonl|tsv", "FORMAT",
+     "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
+    {"header", 0, KIND_FLAG, AT(header), LABEL, 0, NULL, NULL,
+     "begin TSV output with column names"},
+    {"scores", 0, KIND_WORD, AT(scores), LABEL, 0, "top|all|logits", "WHICH",
+     "top (default): the label's probability; all: every label's too; logits: the raw\n"
+     "numbers too"},
+    {"labels", 0, KIND_TEXT, AT(labels), LABEL | CONVERT | INFO, 0, NULL, "FILE",
+     "label names, one a line, where the model has none"},
+    {"device", 0, KIND_TEXT, AT(device), LABEL | INFO, 0, NULL, "DEVICE",
+     "auto (default): the GPUs of one kind where they serve, else the CPU, and says which;\n"
+     "cpu; cuda: every GPU of the first one's kind; cuda:0,1: those"},
+    {"precision", 0, KIND_WORD, AT(precision), LABEL | INFO, 0, "auto|fp32|bf16|fp16|fp8|int8",
+     "TIER",
+     "auto (default): fp32 on a CPU, bf16 on a GPU, fp16 on one without bf16; what the\n"
+     "device cannot do is refused"},
+    {"gpu-timeout", 0, KIND_INT, AT(gpu_timeout), LABEL | INFO, 1, NULL, "SECONDS",
+     "without progress, a GPU is taken for hung and the run ends with 75 (default 120)"},
+    {"max-length", 0, KIND_INT, AT(max_length), LABEL | TOKENIZE | INFO, 0, NULL, "N",
+     "most tokens of a title, [CLS] and [SEP] among them (default: 512, or the model's\n"
+     "limit if lower; tokenize: 0 for no limit)"},
+    {"batch-tokens", 0, KIND_INT, AT(batch_tokens), LABEL | INFO, 1, NULL, "N",
+     "tokens computed together; never changes a byte of output (default: chosen)"},
+    {"threads", 0, KIND_INT, AT(threads), LABEL | INFO, 1, NULL, "N",
+     "CPU threads; never changes a byte of output (default: all processors)"},
+    {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
+     "a record without a usable title: row (default) writes one with a null label and a\n"
+     "status; fail stops"},
+    {"max-bad", 0, KIND_TEXT, AT(max_bad), LABEL, 0, NULL, "N|P%",
+     "most bad records; beyond it the output is not committed (default 1%)"},
+    {"shard", 0, KIND_TEXT, AT(shard), LABEL, 0, NULL, "I/N",
+     "take the I-th share (from 0) of the inputs, whole files"},
+    {"force", 0, KIND_FLAG, AT(force), LABEL, 0, NULL, NULL,
+     "replace an output that wader has no record of"},
+    {"force", 0, KIND_FLAG, AT(force), CONVERT, 0, NULL, NULL,
+     "replace NEWDIR where it is an empty directory or a model's without directories in it"},
+    {"json", 0, KIND_FLAG, AT(json), INFO, 0, NULL, NULL, "print one JSON object"},
+    {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
+     "each input line is one title's bytes in hexadecimal"},
+    {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT, 0, "auto|tty|plain|json|none", "MODE",
+     "auto (default): a line in place on a terminal, else one every 30 seconds"},
+    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT, 0, NULL, NULL,
+     "no notes and no summary, only errors"},
+    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL, 0, NULL, NULL,
+     "more notes: every bad record, what was chosen and why"},
+};
+
+const struct command_entry command_table[COMMANDS_END] = {
+    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] [INPUT...]",
+                       "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
+                       "stdin)."},
+    [COMMAND_TOKENIZE] =
+        {"tokenize", TOKENIZE, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
+         "Prints one line of token ids for each line of INPUT (stdin by default)."},
+    [COMMAND_CONVERT] = {"convert", CONVERT,
+                         "wader convert --model DIR -o NEWDIR [--dtype DTYPE] [--force]",
+                         "Writes the model as a safetensors directory that transformers loads."},
+    [COMMAND_INFO] = {"info", INFO, "wader info --model DIR [--json]",
+                      "Tells what the model is, and what this host would label with it on."},
+    [COMMAND_HELP] = {"help", 0, "wader help [COMMAND]", "Prints this, or a command's options."},
+};
