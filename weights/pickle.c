@@ -29,7 +29,7 @@ enum status pickle_take(struct pickle_machine *machine, size_t n, struct span *o
 }
 
 enum status pickle_take_uint(struct pickle_machine *machine, size_t nbytes, uint64_t *out) {
-    struct span bytes;
+    struct span bytes = {0};
     enum status status = pickle_take(machine, nbytes, &bytes);
     *out = 0;
     for (size_t i = 0; status == STATUS_OK && i < nbytes; i++) {
@@ -94,7 +94,7 @@ enum status pickle_new(struct pickle_machine *machine, struct pickle_node node, 
 }
 
 enum status pickle_push_node(struct pickle_machine *machine, struct pickle_node node) {
-    pickle_ref ref;
+    pickle_ref ref = 0;
     enum status status = pickle_new(machine, node, &ref);
     return status == STATUS_OK ? pickle_push(machine, ref) : status;
 }
@@ -128,12 +128,13 @@ enum status pickle_pop_mark(struct pickle_machine *machine, size_t *first, size_
 // Whoever writes a memo counts up from 0 or 1 and spends bytes on each, so that no good index is
 // larger than its place in the pickle: a rule that bounds the memory too.
 enum status pickle_put(struct pickle_machine *machine, uint64_t index) {
-    pickle_ref top;
+    pickle_ref top = 0;
     enum status status = pickle_top(machine, &top);
     if (status != STATUS_OK) return status;
     if (index > machine->at) return pickle_broken(machine, "an index into the memo is too large");
     size_t cap = machine->memo_cap;
-    status = grow(machine, &machine->memo, (size_t)index, &machine->memo_cap, sizeof *machine->memo);
+    status =
+        grow(machine, &machine->memo, (size_t)index, &machine->memo_cap, sizeof *machine->memo);
     if (status != STATUS_OK) return status;
     for (; cap < machine->memo_cap; cap++) machine->memo[cap] = PICKLE_NOTHING;
     if (machine->memo[index] == PICKLE_NOTHING) machine->n_memo++;
@@ -179,7 +180,7 @@ enum status pickle_read(struct span bytes, pickle_find *find, const char *path,
     }
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !machine.stopped) {
-        struct span code;
+        struct span code = {0};
         machine.opcode_at = machine.at;
         status = pickle_take(&machine, 1, &code);
         if (status == STATUS_OK) status = pickle_run(&machine, (uint8_t)code.ptr[0]);

@@ -23,7 +23,7 @@ enum status pickle_boolean(struct pickle_machine *machine, uint8_t code) {
 }
 
 enum status pickle_binary_int(struct pickle_machine *machine, uint8_t code) {
-    uint64_t value;
+    uint64_t value = 0;
     size_t nbytes = code == 'J' ? 4 : code == 'M' ? 2 : 1;
     enum status status = pickle_take_uint(machine, nbytes, &value);
     if (status != STATUS_OK) return status;
@@ -34,7 +34,7 @@ enum status pickle_binary_int(struct pickle_machine *machine, uint8_t code) {
 
 // Of protocol 1: the digits of an int, or 00 and 01 for a bool; of a long, with an L behind them.
 enum status pickle_text_int(struct pickle_machine *machine, uint8_t code) {
-    struct span line;
+    struct span line = {0};
     enum status status = pickle_take_line(machine, &line);
     if (status != STATUS_OK) return status;
     if (code == 'I' && (span_equal(line, "00") || span_equal(line, "01"))) {
@@ -59,8 +59,8 @@ enum status pickle_text_int(struct pickle_machine *machine, uint8_t code) {
 
 // Two's complement, little-endian, of as many bytes as it takes.
 enum status pickle_binary_long(struct pickle_machine *machine, uint8_t code) {
-    uint64_t nbytes;
-    struct span bytes;
+    uint64_t nbytes = 0;
+    struct span bytes = {0};
     enum status status = pickle_take_uint(machine, code == 0x8a ? 1 : 4, &nbytes);
     if (status == STATUS_OK) status = pickle_take(machine, (size_t)nbytes, &bytes);
     if (status != STATUS_OK) return status;
@@ -82,7 +82,7 @@ enum status pickle_binary_long(struct pickle_machine *machine, uint8_t code) {
 
 enum status pickle_binary_float(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    struct span bytes;
+    struct span bytes = {0};
     enum status status = pickle_take(machine, 8, &bytes);
     return status == STATUS_OK ? push_integer(machine, PICKLE_FLOAT, 0) : status;
 }
@@ -92,7 +92,7 @@ enum status pickle_text(struct pickle_machine *machine, uint8_t code) {
     size_t size = 4;
     if (code == 'U' || code == 'C' || code == 0x8c) size = 1;
     if (code == 0x8d || code == 0x8e) size = 8;
-    uint64_t nbytes;
+    uint64_t nbytes = 0;
     struct pickle_node node = {.kind = PICKLE_TEXT};
     enum status status = pickle_take_uint(machine, size, &nbytes);
     if (status == STATUS_OK) status = pickle_take(machine, (size_t)nbytes, &node.as.text);
@@ -124,14 +124,14 @@ enum status pickle_collect(struct pickle_machine *machine, uint8_t code) {
     size_t first = 0, n = 0;
     enum status status = STATUS_OK;
     if (code >= 0x85) {
-        pickle_ref item;
+        pickle_ref item = 0;
         n = (size_t)code - 0x84;
         for (size_t i = 0; status == STATUS_OK && i < n; i++) status = pickle_pop(machine, &item);
         first = machine->n_stack;
     } else {
         status = pickle_pop_mark(machine, &first, &n);
     }
-    pickle_ref container;
+    pickle_ref container = 0;
     enum pickle_kind kind = code == 'd' ? PICKLE_DICT : code == 'l' ? PICKLE_LIST : PICKLE_TUPLE;
     if (status == STATUS_OK) {
         status = pickle_new(machine, (struct pickle_node){.kind = kind}, &container);
@@ -147,11 +147,11 @@ enum status pickle_extend(struct pickle_machine *machine, uint8_t code) {
     if (code == 'e' || code == 'u') {
         status = pickle_pop_mark(machine, &first, &n);
     } else {
-        pickle_ref item;
+        pickle_ref item = 0;
         for (size_t i = 0; status == STATUS_OK && i < n; i++) status = pickle_pop(machine, &item);
         first = machine->n_stack;
     }
-    pickle_ref container;
+    pickle_ref container = 0;
     if (status == STATUS_OK) status = pickle_top(machine, &container);
     if (status != STATUS_OK) return status;
     enum pickle_kind want = code == 'a' || code == 'e' ? PICKLE_LIST : PICKLE_DICT;

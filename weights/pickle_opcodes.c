@@ -23,13 +23,13 @@ static enum status import(struct pickle_machine *machine, struct span module, st
 }
 
 static enum status global(struct pickle_machine *machine, uint8_t code) {
-    struct span module, name;
+    struct span module = {0}, name = {0};
     if (code == 'c') {
         enum status status = pickle_take_line(machine, &module);
         if (status == STATUS_OK) status = pickle_take_line(machine, &name);
         return status == STATUS_OK ? import(machine, module, name) : status;
     }
-    pickle_ref first, second;
+    pickle_ref first = 0, second = 0;
     enum status status = pickle_pop(machine, &second);
     if (status == STATUS_OK) status = pickle_pop(machine, &first);
     if (status != STATUS_OK) return status;
@@ -43,9 +43,8 @@ static enum status global(struct pickle_machine *machine, uint8_t code) {
 // dict(pairs): a list or tuple of lists or tuples of two, as Python 2 writes an OrderedDict.
 static enum status mapping(struct pickle_machine *machine, pickle_ref args) {
     struct pickle *out = machine->out;
-    pickle_ref dict, pairs = args, pair[2];
-    enum status status =
-        pickle_new(machine, (struct pickle_node){.kind = PICKLE_DICT}, &dict);
+    pickle_ref dict = 0, pairs = args, pair[2];
+    enum status status = pickle_new(machine, (struct pickle_node){.kind = PICKLE_DICT}, &dict);
     if (status != STATUS_OK) return status;
     uint32_t n_args = pickle_at(out, args)->n_items;
     if (n_args > 0) pickle_items(out, args, &pairs, 1);
@@ -67,7 +66,7 @@ static enum status mapping(struct pickle_machine *machine, pickle_ref args) {
 
 static enum status call(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    pickle_ref callee, args;
+    pickle_ref callee = 0, args = 0;
     enum status status = pickle_pop(machine, &args);
     if (status == STATUS_OK) status = pickle_pop(machine, &callee);
     if (status != STATUS_OK) return status;
@@ -84,7 +83,7 @@ static enum status call(struct pickle_machine *machine, uint8_t code) {
 // The state of an object is passed over: an OrderedDict's is torch's _metadata.
 static enum status build(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    pickle_ref state, object;
+    pickle_ref state = 0, object = 0;
     enum status status = pickle_pop(machine, &state);
     if (status == STATUS_OK) status = pickle_top(machine, &object);
     if (status != STATUS_OK) return status;
@@ -95,7 +94,7 @@ static enum status build(struct pickle_machine *machine, uint8_t code) {
 
 static enum status persistent(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    pickle_ref id;
+    pickle_ref id = 0;
     enum status status = pickle_pop(machine, &id);
     if (status != STATUS_OK) return status;
     return pickle_push_node(machine, (struct pickle_node){PICKLE_PERSISTENT, .as.id = id});
@@ -110,7 +109,7 @@ static enum status mark(struct pickle_machine *machine, uint8_t code) {
 
 static enum status pop(struct pickle_machine *machine, uint8_t code) {
     size_t first, n;
-    pickle_ref item;
+    pickle_ref item = 0;
     // POP takes a mark off too.
     bool marked = machine->n_stack > 0 && machine->stack[machine->n_stack - 1] == PICKLE_NOTHING;
     if (code == '1' || marked) return pickle_pop_mark(machine, &first, &n);
@@ -119,7 +118,7 @@ static enum status pop(struct pickle_machine *machine, uint8_t code) {
 
 static enum status duplicate(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    pickle_ref item;
+    pickle_ref item = 0;
     enum status status = pickle_top(machine, &item);
     return status == STATUS_OK ? pickle_push(machine, item) : status;
 }
@@ -127,7 +126,7 @@ static enum status duplicate(struct pickle_machine *machine, uint8_t code) {
 // PUT and GET, with an index of 1 or 4 bytes, or the next one.
 static enum status memo(struct pickle_machine *machine, uint8_t code) {
     if (code == 0x94) return pickle_put(machine, machine->n_memo);
-    uint64_t index;
+    uint64_t index = 0;
     enum status status = pickle_take_uint(machine, code == 'q' || code == 'h' ? 1 : 4, &index);
     if (status != STATUS_OK) return status;
     return code == 'q' || code == 'r' ? pickle_put(machine, index) : pickle_get(machine, index);
@@ -135,7 +134,7 @@ static enum status memo(struct pickle_machine *machine, uint8_t code) {
 
 static enum status protocol(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    uint64_t version;
+    uint64_t version = 0;
     enum status status = pickle_take_uint(machine, 1, &version);
     if (status != STATUS_OK || version <= 5) return status;
     return pickle_broken(machine, "a protocol later than 5");
@@ -144,7 +143,7 @@ static enum status protocol(struct pickle_machine *machine, uint8_t code) {
 // Frames say how much to read at once, which says nothing to who has all of it.
 static enum status frame(struct pickle_machine *machine, uint8_t code) {
     (void)code;
-    uint64_t nbytes;
+    uint64_t nbytes = 0;
     return pickle_take_uint(machine, 8, &nbytes);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// model.safetensors.index.json: which tensor is in which file, where a checkpoint is in several.
+// model.safetensors.index.json and pytorch_model.bin.index.json: which tensor is in which file,
+// where a checkpoint is in several.
 #ifndef WADER_WEIGHTS_SHARD_INDEX_H
 #define WADER_WEIGHTS_SHARD_INDEX_H
 

@@ -65,9 +65,7 @@ static const char *read_parts(const struct pickle *pickle, pickle_ref ref, struc
         }
     }
     const size_t n = pickle_at(pickle, args)->n_items;
-    const size_t least = role == TORCH_REBUILD_TENSOR      ? 4
-                         : role == TORCH_REBUILD_TENSOR_V2 ? 6
-                                                           : 7;
+    const size_t least = role == TORCH_REBUILD_TENSOR ? 4 : role == TORCH_REBUILD_TENSOR_V2 ? 6 : 7;
     if (n < least || n > ARRAY_LEN(items)) return "it has not the parts of a tensor";
     pickle_items(pickle, args, items, ARRAY_LEN(items));
     if (pickle_at(pickle, items[0])->kind != PICKLE_PERSISTENT) return "it has no storage";
@@ -196,8 +194,8 @@ void torch_view_copy(const struct torch_view *view, char *out) {
     const size_t n = full.dims[2], m = full.dims[3];
     for (size_t i = 0; i < full.dims[0]; i++) {
         for (size_t j = 0; j < full.dims[1]; j++) {
-            const char *in = view->first +
-                             (i * full.strides[0] + j * full.strides[1]) * view->type->size;
+            const char *in =
+                view->first + (i * full.strides[0] + j * full.strides[1]) * view->type->size;
             copy_matrix(&full, in, n, m, out);
             out += n * m * dtype_size(view->type->dtype);
         }

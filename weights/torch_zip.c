@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "weights/model.h"
 #include "weights/quote.h"
 
 enum {
@@ -15,6 +16,7 @@ enum {
     LOCATOR_NBYTES = 20,
     ENCRYPTED = 1,  // a flag
     ZIP64_EXTRA = 1,
+    CHECK_NBYTES = 8 << 20,
 };
 
 struct reading {
@@ -140,8 +142,8 @@ static enum status read_entry(const struct reading *reading, size_t *at,
     }
     const size_t name_nbytes = (size_t)number(reading, begin + 28, 2);
     const size_t extra_nbytes = (size_t)number(reading, begin + 30, 2);
-    const size_t nbytes = CENTRAL_NBYTES + name_nbytes + extra_nbytes +
-                          (size_t)number(reading, begin + 32, 2);
+    const size_t nbytes =
+        CENTRAL_NBYTES + name_nbytes + extra_nbytes + (size_t)number(reading, begin + 32, 2);
     if (nbytes > end - begin) return broken(reading, "its directory has an entry that is none");
     *at = begin + nbytes;
     const char *name = reading->file.ptr + begin + CENTRAL_NBYTES;
@@ -236,8 +238,8 @@ enum status torch_zip_open(struct span file, const char *path, struct torch_zip 
     enum status status = find_directory(&reading);
     if (status != STATUS_OK) return status;
     void *entries = NULL;
-    status = alloc_array(&entries, reading.n_entries, sizeof *zip->entries, "a zip directory",
-                         error);
+    status =
+        alloc_array(&entries, reading.n_entries, sizeof *zip->entries, "a zip directory", error);
     zip->entries = entries;
     size_t at = reading.directory;
     for (; status == STATUS_OK && zip->n_entries < reading.n_entries; zip->n_entries++) {
@@ -284,7 +286,13 @@ const struct torch_zip_entry *torch_zip_find(const struct torch_zip *zip, const 
 enum status torch_zip_check(const struct torch_zip_entry *entry, const char *path,
                             struct error *error) {
     if (entry->crc == 0) return STATUS_OK;
-    uint32_t crc = (uint32_t)crc32_z(0, (const unsigned char *)entry->bytes.ptr, entry->bytes.len);
+    // Piece by piece, so that pages that are not needed soon do not count as memory in use.
+    unsigned long crc = 0;
+    for (size_t at = 0, n; at < entry->bytes.len; at += n) {
+        n = entry->bytes.len - at < CHECK_NBYTES ? entry->bytes.len - at : CHECK_NBYTES;
+        crc = crc32_z(crc, (const unsigned char *)entry->bytes.ptr + at, n);
+        tensor_forget((struct tensor){entry->bytes.ptr + at, n / sizeof(float), DTYPE_F32});
+    }
     if (crc == entry->crc) return STATUS_OK;
     return error_set(error, STATUS_MODEL,
                      "%s: entry %s of the zip archive: its checksum is not that of its bytes: the "

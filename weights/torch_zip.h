@@ -33,8 +33,8 @@ void torch_zip_close(struct torch_zip *zip);
 const struct torch_zip_entry *torch_zip_find(const struct torch_zip *zip, const char *prefix,
                                              struct span name);
 
-// Reads all of the entry. STATUS_MODEL where its checksum is another. torch leaves the checksum out,
-// as 0, after set_crc32_options(False): then there is nothing to check.
+// Reads all of the entry. STATUS_MODEL where its checksum is another. torch leaves the checksum
+// out, as 0, after set_crc32_options(False): then there is nothing to check.
 enum status torch_zip_check(const struct torch_zip_entry *entry, const char *path,
                             struct error *error);
 

@@ -180,9 +180,9 @@ out_free:
 }
 
 const char *const fixture_models[FIXTURE_MODELS] = {
-    "bert_small",      "bert_v5",       "bert_three_heads", "bert_fp16",
-    "bert_bf16",       "bert_sharded",  "bert_bare_names",  "bert_gamma_beta",
-    "bert_multilabel", "bert_gelu_new", "distilbert_small", "distilbert_v5",
+    "bert_small",       "bert_v5",         "bert_three_heads", "bert_fp16",       "bert_bf16",
+    "bert_sharded",     "bert_bare_names", "bert_gamma_beta",  "bert_multilabel", "bert_gelu_new",
+    "distilbert_small", "distilbert_v5",   "bert_torch",
 };
 
 enum status fixture_open(const char *dir, struct fixture **out, struct error *error) {

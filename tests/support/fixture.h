@@ -36,7 +36,7 @@ struct fixture {
 enum status fixture_read(const char *path, struct fixture **out, struct error *error);
 
 // The model directories in tests/golden that have an expected.json.
-enum { FIXTURE_MODELS = 12 };
+enum { FIXTURE_MODELS = 13 };
 extern const char *const fixture_models[FIXTURE_MODELS];
 
 // Reads DIR/expected.json, as it lies in the model directories tests/golden/bert_*.

@@ -115,11 +115,15 @@ static void directories(void) {
     CHECK_INT(path_join(path, sizeof path, dir, "config.json", NULL), STATUS_OK);
     check_refusal(path, NULL, SAYS(path, "not a directory"));
     check_refusal(dir, NULL,
-                  SAYS("no weights", "model.safetensors and", "model.safetensors.index.json"));
+                  SAYS("no weights", "model.safetensors, pytorch_model.bin and tf_model.h5"));
+    temp_dir_write_text(dir, "flax_model.msgpack", "x");
+    check_refusal(dir, NULL, SAYS("flax_model.msgpack", "not read", "safe_serialization=True"));
     temp_dir_write_text(dir, "tf_model.h5", "x");
-    check_refusal(dir, NULL, SAYS("tf_model.h5", "safetensors only", "safe_serialization=True"));
+    check_refusal(dir, NULL, SAYS("tf_model.h5: "));
+    temp_dir_write_text(dir, "pytorch_model.bin.index.json", "x");
+    check_refusal(dir, NULL, SAYS("pytorch_model.bin.index.json: not JSON"));
     temp_dir_write_text(dir, "pytorch_model.bin", "x");
-    check_refusal(dir, NULL, SAYS("pytorch_model.bin", "safetensors only", "save_pretrained"));
+    check_refusal(dir, NULL, SAYS("pytorch_model.bin: 1 bytes that begin with \"x\""));
 
     temp_dir_write_text(dir, "model.safetensors", "");
     check_refusal(dir, NULL, SAYS("model.safetensors: 0 bytes"));
