@@ -20,12 +20,13 @@ static bool next_component(struct span *path, struct span *component) {
         path->ptr++;
         path->len--;
     }
+    if (path->len == 0) return false;  // and perhaps no pointer to add to
     size_t len = 0;
     while (len < path->len && path->ptr[len] != '/') len++;
     *component = (struct span){path->ptr, len};
     path->ptr += len;
     path->len -= len;
-    return len > 0;
+    return true;
 }
 
 static bool is_part(struct span component) {
@@ -86,6 +87,7 @@ static bool append_variable(struct keras_name *out, size_t *len, struct span com
 
 bool keras_name(struct span path, struct keras_name *out) {
     *out = (struct keras_name){.kernel = false};
+    if (path.len == 0 || memchr(path.ptr, '\0', path.len) != NULL) return false;
     struct span component, rest = path, from = {NULL, 0};
     for (bool first = true; next_component(&rest, &component); first = false) {
         // A whole model saved by Keras: its optimizer's state has the names of the weights in it.
