@@ -118,6 +118,7 @@ enum status model_open(const char *dir, const char *labels_file, struct model **
     if (status != STATUS_OK) return status;
     struct opening opening = {
         .dir = dir, .labels_file = labels_file, .model = memory, .error = error};
+    opening.model->calibration.temperature = 1.0f;
     status = model_directory_check(dir, error);
     if (status == STATUS_OK) status = read_config(&opening);
     if (status == STATUS_OK) status = bind_weights(&opening);

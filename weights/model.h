@@ -100,8 +100,15 @@ struct model_file {
     struct file_map map;
 };
 
+// What makes a label's probability one that can be relied on: calibration.json in the directory.
+struct calibration {
+    float temperature;  // what logits are divided by before they become probabilities; 1: as is
+    float *thresholds;  // [K] or NULL: a title whose label is less probable gets none
+};
+
 struct model {
     struct bert_config config;
+    struct calibration calibration;
     struct bert_weights weights;
     char **labels;  // [K], UTF-8, never empty
     enum label_source label_source;

@@ -9,10 +9,6 @@ import rig
 from rig import e2e
 
 
-class Result(e2e.Result):
-    report = {}
-
-
 def info(t, model, *args, **standin):
     """A run of `wader info` as JSON; .value is what it says."""
     path = t.directory() + "/report.json"
@@ -57,7 +53,8 @@ def test_same(t, model):
     told = check_same(t, "one device", model)
     memory = told.value["device"]["memory"]
     t.check("memory: weights and more, of what is free",
-            0 < memory["weights_nbytes"] < memory["device_nbytes"] < memory["free_nbytes"], memory)
+            0 < memory["weights_nbytes"] < memory["device_nbytes"] < memory["free_nbytes"] <=
+            256 << 20, memory)
     t.check("memory: pinned", memory["pinned_nbytes"] > 0)
     two = check_same(t, "two devices", model, DEVICES=2)
     t.equal("memory on each is the same", two.value["device"]["memory"]["device_nbytes"],
@@ -71,13 +68,6 @@ def test_same(t, model):
     check_same(t, "little memory", model, MEMORY=40)
     check_same(t, "too little memory", model, MEMORY=33)
     check_same(t, "no device", model, DEVICES=0)
-
-
-def test_fits(t, model):
-    """A device with no more than what info names serves, and the batch is the same."""
-    told = info(t, model, "--device", "cuda")
-    memory = told.value["device"]["memory"]
-    t.check("what is free", memory["free_nbytes"] <= 256 << 20, memory)
 
 
 def test_failures(t, model):
@@ -105,7 +95,6 @@ def main():
     t = rig.Suite(__doc__)
     model = rig.model(t)
     test_same(t, model)
-    test_fits(t, model)
     test_failures(t, model)
     t.finish()
 
