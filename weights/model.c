@@ -5,6 +5,7 @@
 
 #include "weights/bert_config.h"
 #include "weights/bert_weights.h"
+#include "weights/calibration.h"
 #include "weights/checkpoint.h"
 #include "weights/labels.h"
 
@@ -110,6 +111,18 @@ static enum status name_labels(struct opening *opening) {
     return labels_check_distinct(&opening->labels, opening->dir, opening->error);
 }
 
+// Thresholds go by the labels' final names.
+static enum status read_calibration(struct opening *opening) {
+    char path[PATH_NBYTES_MAX];
+    struct span text = {0};
+    if (!model_file_exists(opening->dir, CALIBRATION_NAME)) return STATUS_OK;
+    enum status status = model_files_add(&opening->files, opening->dir, CALIBRATION_NAME, path,
+                                         &text, opening->error);
+    if (status != STATUS_OK) return status;
+    return calibration_parse(text, path, opening->labels.names, opening->model->config.n_labels,
+                             &opening->model->calibration, opening->error);
+}
+
 enum status model_open(const char *dir, const char *labels_file, struct model **out,
                        struct error *error) {
     *out = NULL;
@@ -123,6 +136,7 @@ enum status model_open(const char *dir, const char *labels_file, struct model **
     if (status == STATUS_OK) status = read_config(&opening);
     if (status == STATUS_OK) status = bind_weights(&opening);
     if (status == STATUS_OK) status = name_labels(&opening);
+    if (status == STATUS_OK) status = read_calibration(&opening);
     checkpoint_close(&opening.checkpoint);
     opening.model->labels = opening.labels.names;
     opening.model->files = opening.files.files;
@@ -168,6 +182,7 @@ void model_close(struct model *model) {
     if (model == NULL) return;
     bert_weights_free(&model->weights);
     free(model->labels);
+    free(model->calibration.thresholds);
     struct model_files files = {.files = model->files,
                                 .n_files = model->n_files,
                                 .rooms = model->rooms,

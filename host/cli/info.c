@@ -14,6 +14,7 @@
 #include "host/stream/output.h"
 #include "weights/bert_config.h"
 #include "weights/bert_weights.h"
+#include "weights/calibration.h"
 #include "weights/dtype.h"
 #include "weights/model_files.h"
 
@@ -40,6 +41,23 @@ const char *info_label_source(const struct info *info) {
                                           [LABELS_FROM_FILE] = "--labels",
                                           [LABELS_NUMBERED] = "none"};
     return sources[info->model != NULL ? info->model->label_source : LABELS_FROM_CONFIG];
+}
+
+bool info_is_calibrated(const struct info *info) {
+    for (size_t i = 0; info->model != NULL && i < info->model->n_files; i++) {
+        const struct model_file *file = &info->model->files[i];
+        if (file->in_dir && strcmp(file->name, CALIBRATION_NAME) == 0) return true;
+    }
+    return false;
+}
+
+struct info_number info_number(float number) {
+    struct info_number out;
+    int digits = 6;
+    do {
+        snprintf(out.text, sizeof out.text, "%.*g", digits, (double)number);
+    } while (strtof(out.text, NULL) != number && digits++ < 9);
+    return out;
 }
 
 // The first fault stays.

@@ -53,6 +53,15 @@ const char *info_format(const struct info *info);
 char *const *info_labels(const struct info *info);
 const char *info_label_source(const struct info *info);
 
+// The file that calibrates the labels was there.
+bool info_is_calibrated(const struct info *info);
+
+// A float in as few digits as tell it from all others: 0.4, not 0.400000006.
+struct info_number {
+    char text[32];
+};
+struct info_number info_number(float number);
+
 void info_print_text(const struct info *info, struct buffer *out);
 void info_print_json(const struct info *info, struct buffer *out);
 

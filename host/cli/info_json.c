@@ -12,6 +12,7 @@
 //   tokenizer     vocab_size, lowercase, strip_accents, handle_chinese_chars, clean_text,
 //                 max_input_chars_per_word, unk_id, cls_id, sep_id, files
 //   labels        source ("id2label", "labels.txt", "--labels", "none"), names
+//   calibration   temperature (1 where nothing else is said), thresholds by label, or null: none
 //   files         of each file used: name, nbytes, sha256
 //   device        device, precision, workers, hardware (null on the CPU), why_no_gpu (null, or for
 //                 --device auto why it is the CPU), max_length, batch_tokens, memory:
@@ -101,6 +102,22 @@ static void add_labels(const struct info *info, struct buffer *out) {
     buffer_add_text(out, "]}");
 }
 
+static void add_calibration(const struct info *info, struct buffer *out) {
+    const struct calibration *calibration = &info->model->calibration;
+    buffer_add_format(
+        out, "{\"temperature\":%s,\"thresholds\":", info_number(calibration->temperature).text);
+    if (calibration->thresholds == NULL) {
+        buffer_add_text(out, "null}");
+        return;
+    }
+    for (int32_t k = 0; k < info->config.n_labels; k++) {
+        buffer_add_text(out, k > 0 ? "," : "{");
+        buffer_add_json_string(out, span_text(info->model->labels[k]));
+        buffer_add_format(out, ":%s", info_number(calibration->thresholds[k]).text);
+    }
+    buffer_add_text(out, "}}");
+}
+
 static void add_files(const struct info *info, struct buffer *out) {
     buffer_add_text(out, "[");
     for (size_t i = 0; i < info->n_files; i++) {
@@ -152,6 +169,7 @@ void info_print_json(const struct info *info, struct buffer *out) {
         {"weights", info->model != NULL, add_weights},
         {"tokenizer", info->tokenizer != NULL, add_tokenizer},
         {"labels", info_labels(info) != NULL, add_labels},
+        {"calibration", info->model != NULL, add_calibration},
         {"files", true, add_files},
         {"device", info->has_device, add_device},
     };

@@ -230,6 +230,35 @@ static void print_labels(const struct info *info, struct buffer *out) {
     end(&paragraph);
 }
 
+static int32_t count_thresholds(const struct model *model) {
+    int32_t n = 0;
+    const float *thresholds = model->calibration.thresholds;
+    for (int32_t k = 0; thresholds != NULL && k < model->config.n_labels; k++) {
+        n += thresholds[k] > 0;
+    }
+    return n;
+}
+
+// Labels with a threshold of 0 are left out: nothing is below it.
+static void print_calibration(const struct info *info, struct buffer *out) {
+    const struct model *model = info->model;
+    const int32_t n = count_thresholds(model);
+    struct paragraph paragraph = begin(out, "calibration");
+    add(&paragraph, "temperature %s,", info_number(model->calibration.temperature).text);
+    add_words(&paragraph, n > 0 ? "thresholds" : "no thresholds");
+    if (n > 0) new_line(&paragraph);
+    int32_t shown = 0;
+    for (int32_t k = 0; shown < n && shown < LABELS_SHOWN; k++) {
+        const float threshold = model->calibration.thresholds[k];
+        if (!(threshold > 0)) continue;
+        shown++;
+        add(&paragraph, "%s %s%s", model->labels[k], info_number(threshold).text,
+            shown < n ? "," : "");
+    }
+    if (n > shown) add(&paragraph, "and %s more (--json lists all)", commas(n - shown).text);
+    end(&paragraph);
+}
+
 // ---- the host
 
 static void print_gpu_memory(const struct encoder_cuda_memory *cuda, struct buffer *out) {
@@ -305,6 +334,7 @@ void info_print_text(const struct info *info, struct buffer *out) {
     }
     if (info->tokenizer != NULL) print_tokenizer(info, out);
     print_labels(info, out);
+    if (info_is_calibrated(info)) print_calibration(info, out);
     if (info->has_device) print_host(info, out);
     if (info->n_files > 0) print_hashes(info, out);
 }

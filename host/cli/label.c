@@ -41,9 +41,12 @@ struct run {
 };
 
 static void describe_record(const struct record *record, char *text, size_t cap) {
+    static const char ill_formed[] =
+        "the title holds ill-formed UTF-8; those bytes are read as U+FFFD";
     static const char *const words[RECORD_STATUS_COUNT] = {
-        [RECORD_OK] = "the title holds ill-formed UTF-8; those bytes are read as U+FFFD",
-        [RECORD_TRUNCATED] = "the title holds ill-formed UTF-8; those bytes are read as U+FFFD",
+        [RECORD_OK] = ill_formed,
+        [RECORD_TRUNCATED] = ill_formed,
+        [RECORD_ABSTAIN] = ill_formed,
         [RECORD_BLANK] = "a blank line, where a record should be",
         [RECORD_NO_ID] = "no id; --id-field tells where it is",
         [RECORD_NO_TITLE] = "no title; --title-field tells where it is",

@@ -229,6 +229,8 @@ enum status item_formats_make(const struct options *options, const struct engine
         .n_labels = engine->model->config.n_labels,
         .probability =
             engine->model->config.problem == PROBLEM_MULTI_LABEL ? ROW_SIGMOID : ROW_SOFTMAX,
+        .temperature = engine->model->calibration.temperature,
+        .thresholds = engine->model->calibration.thresholds,
     };
     if (status == STATUS_OK) status = describe(options, engine, formats, error);
     if (status != STATUS_OK) item_formats_free(formats);

@@ -127,16 +127,20 @@ void progress_show_bytes(struct progress *progress, const char *name, uint64_t d
 
 void report_summary(const struct totals *totals, double seconds, const char *workers,
                     const char *where) {
-    const uint64_t bad = totals_bad(totals);
+    const uint64_t bad = totals_bad(totals), abstained = totals->by_status[RECORD_ABSTAIN];
+    const uint64_t computed = totals->records - bad;
     const struct stage_seconds *stage = &totals->seconds;
-    char count[32], rate[32], tokens[32], truncated[32], bad_rows[32];
+    char count[32], rate[32], tokens[32], truncated[32], bad_rows[32], silent[48] = "";
+    if (abstained > 0) {
+        snprintf(silent, sizeof silent, "%s abstained, ", with_commas(abstained, count));
+    }
     report_note(
-        "%s titles labelled in %.1f s (%s titles/s), %s tokens, %s truncated, %s bad rows%s%s",
-        with_commas(totals->records - bad, count), seconds,
-        with_commas((uint64_t)((double)(totals->records - bad) / seconds + 0.5), rate),
+        "%s titles labelled in %.1f s (%s titles/s), %s tokens, %s truncated, %s%s bad rows%s%s",
+        with_commas(computed - abstained, count), seconds,
+        with_commas((uint64_t)((double)computed / seconds + 0.5), rate),
         with_commas(totals->tokens, tokens),
-        with_commas(totals->by_status[RECORD_TRUNCATED], truncated), with_commas(bad, bad_rows),
-        where != NULL ? ", in " : "", where != NULL ? where : "");
+        with_commas(totals->by_status[RECORD_TRUNCATED], truncated), silent,
+        with_commas(bad, bad_rows), where != NULL ? ", in " : "", where != NULL ? where : "");
     report_note(
         "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %s, "
         "write %.2f s",

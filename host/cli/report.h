@@ -28,7 +28,8 @@ void progress_show(struct progress *progress, const char *name, const struct tot
 void progress_show_bytes(struct progress *progress, const char *name, uint64_t done_nbytes,
                          uint64_t total_nbytes);
 
-// The closing summary. `workers`: what encoded, "8 threads".
+// The closing summary. `workers`: what encoded, "8 threads". Its titles a second are all that went
+// through the model, those that abstained among them.
 void report_summary(const struct totals *totals, double seconds, const char *workers,
                     const char *where);
 

@@ -191,12 +191,14 @@ static void add_time(struct buffer *buffer, time_t when) {
 
 static void add_rows(struct buffer *buffer, const struct totals *totals) {
     const unsigned long long bad = totals_bad(totals);
+    const unsigned long long abstained = totals->by_status[RECORD_ABSTAIN];
     buffer_add_format(buffer,
                       "  \"rows\": {\"in\": %llu, \"out\": %llu, \"labelled\": %llu, "
-                      "\"truncated\": %llu, \"ill_formed_utf8\": %llu, \"bad\": %llu",
+                      "\"truncated\": %llu, \"abstained\": %llu, \"ill_formed_utf8\": %llu, "
+                      "\"bad\": %llu",
                       (unsigned long long)totals->records, (unsigned long long)totals->records,
-                      (unsigned long long)totals->records - bad,
-                      (unsigned long long)totals->by_status[RECORD_TRUNCATED],
+                      (unsigned long long)totals->records - abstained - bad,
+                      (unsigned long long)totals->by_status[RECORD_TRUNCATED], abstained,
                       (unsigned long long)totals->ill_formed_utf8, bad);
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) {
         if (!record_is_bad((enum record_status)s) || totals->by_status[s] == 0) continue;

@@ -3,6 +3,7 @@
 
 #include "host/job/convert_config.h"
 #include "weights/bert_config.h"
+#include "weights/calibration.h"
 #include "weights/model_files.h"
 
 static enum status write_file(struct convert_directory *directory, const char *name,
@@ -18,7 +19,7 @@ enum status convert_files_copy(const char *dir, struct convert_directory *direct
                                struct error *error) {
     static const char *const names[] = {
         "vocab.txt",         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-        "added_tokens.json", "labels.txt",
+        "added_tokens.json", "labels.txt",     CALIBRATION_NAME,
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char path[PATH_NBYTES_MAX];

@@ -8,8 +8,8 @@
 #include "host/job/convert_directory.h"
 #include "weights/model.h"
 
-// What of the vocabulary and of label names is in `dir`, as it is. STATUS_MODEL when a file of them
-// cannot be read.
+// What of the vocabulary, of label names and of their calibration is in `dir`, as it is.
+// STATUS_MODEL when a file of them cannot be read.
 enum status convert_files_copy(const char *dir, struct convert_directory *directory,
                                struct error *error);
 

@@ -9,6 +9,7 @@ const char *record_status_name(enum record_status status) {
     static const char *const names[RECORD_STATUS_COUNT] = {
         [RECORD_OK] = "",
         [RECORD_TRUNCATED] = "truncated",
+        [RECORD_ABSTAIN] = "abstain",
         [RECORD_BAD_JSON] = "bad_json",
         [RECORD_BLANK] = "blank_line",
         [RECORD_NO_ID] = "missing_id",

@@ -21,6 +21,7 @@ enum {
 enum record_status {
     RECORD_OK,
     RECORD_TRUNCATED,   // labelled, but the title had more tokens than --max-length
+    RECORD_ABSTAIN,     // no label: the likeliest is below its threshold; truncated or not
     RECORD_BAD_JSON,    // not one JSON object
     RECORD_BLANK,       // a blank line where a record should be
     RECORD_NO_ID,       // the id field is missing
@@ -34,8 +35,9 @@ enum record_status {
 // "" for RECORD_OK, else a word for machines ("bad_json").
 const char *record_status_name(enum record_status status);
 
+// A record whose title the model could not be asked about, or gave no answer to.
 static inline bool record_is_bad(enum record_status status) {
-    return status > RECORD_TRUNCATED;
+    return status > RECORD_ABSTAIN;
 }
 
 struct record {

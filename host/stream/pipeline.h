@@ -25,9 +25,9 @@ struct stage_seconds {
 struct totals {
     uint64_t records;                         // rows written: one for each record read
     uint64_t by_status[RECORD_STATUS_COUNT];  // the same, by what became of them
-    uint64_t ill_formed_utf8;                 // labelled titles with ill-formed bytes
+    uint64_t ill_formed_utf8;                 // titles with ill-formed bytes, of good records
     uint64_t consumed_nbytes;                 // of the input file, up to the last row
-    uint64_t tokens;                          // of labelled titles, [CLS] and [SEP] among them
+    uint64_t tokens;                          // of good records, [CLS] and [SEP] among them
     struct stage_seconds seconds;
 };
 
@@ -36,7 +36,7 @@ uint64_t totals_bad(const struct totals *totals);
 // All but consumed_nbytes, which is a place in one file.
 void totals_add(struct totals *sum, const struct totals *more);
 
-// Told about each record that got no label, or whose title was ill-formed UTF-8, in input order, by
+// Told about each bad record, and each whose title was ill-formed UTF-8, in input order, by
 // one thread of the pipeline's own, between pipeline_start and pipeline_finish.
 struct record_watcher {
     void (*seen)(void *context, const struct record *record, uint64_t number);

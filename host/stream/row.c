@@ -7,29 +7,35 @@ static float sigmoid(float x) {
     return 1.0f / (1.0f + expf(-x));
 }
 
-bool label_of_logits(enum row_probability kind, const float *logits, int32_t n_labels,
-                     struct label *label) {
+// Differences and logits that are far enough overflow to an infinity, whose exponential is right.
+bool label_of_logits(const struct row_format *format, const float *logits, struct label *label) {
     int32_t top = 0;
     bool finite = true;
-    for (int32_t k = 0; k < n_labels; k++) {
+    for (int32_t k = 0; k < format->n_labels; k++) {
         finite = finite && isfinite(logits[k]);
         if (logits[k] > logits[top]) top = k;
     }
     if (!finite) return false;
-    if (kind == ROW_SIGMOID) {
-        *label = (struct label){.index = top, .score = sigmoid(logits[top])};
+    if (format->probability == ROW_SIGMOID) {
+        *label = (struct label){.index = top, .score = sigmoid(logits[top] / format->temperature)};
         return true;
     }
     float sum = 0.0f;
-    for (int32_t k = 0; k < n_labels; k++) sum += expf(logits[k] - logits[top]);
+    for (int32_t k = 0; k < format->n_labels; k++) {
+        sum += expf((logits[k] - logits[top]) / format->temperature);
+    }
     *label = (struct label){.index = top, .score = 1.0f / sum};
     return true;
 }
 
-float probability_of(enum row_probability kind, const float *logits, const struct label *top,
+float probability_of(const struct row_format *format, const float *logits, const struct label *top,
                      int32_t k) {
-    if (kind == ROW_SIGMOID) return sigmoid(logits[k]);
-    return expf(logits[k] - logits[top->index]) * top->score;
+    if (format->probability == ROW_SIGMOID) return sigmoid(logits[k] / format->temperature);
+    return expf((logits[k] - logits[top->index]) / format->temperature) * top->score;
+}
+
+bool label_abstains(const struct row_format *format, const struct label *label) {
+    return format->thresholds != NULL && label->score < format->thresholds[label->index];
 }
 
 // A value of the input, in the form the output wants it.
@@ -73,8 +79,7 @@ static void add_id(struct buffer *buffer, const struct row_format *format,
 static void add_score(struct buffer *buffer, const struct row_format *format,
                       const struct label *label, const float *logits, int32_t k) {
     if (format->scores == SCORES_ALL) {
-        buffer_add_format(buffer, "%.6f",
-                          (double)probability_of(format->probability, logits, label, k));
+        buffer_add_format(buffer, "%.6f", (double)probability_of(format, logits, label, k));
     } else {
         buffer_add_format(buffer, "%.9g", (double)logits[k]);
     }
@@ -100,13 +105,15 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
                          const float *logits) {
     buffer_add_text(buffer, "{\"id\":");
     add_id(buffer, format, record, number);
-    if (label != NULL) {
-        buffer_add_text(buffer, ",\"label\":");
+    buffer_add_text(buffer, ",\"label\":");
+    if (label != NULL && record->status != RECORD_ABSTAIN) {
         buffer_add_json_string(buffer, span_text(format->labels[label->index]));
+    } else {
+        buffer_add_text(buffer, "null");
+    }
+    if (label != NULL) {
         buffer_add_format(buffer, ",\"score\":%.6f", (double)label->score);
         if (format->scores != SCORES_TOP) add_json_scores(buffer, format, label, logits);
-    } else {
-        buffer_add_text(buffer, ",\"label\":null");
     }
     if (record->status != RECORD_OK) {
         buffer_add_format(buffer, ",\"status\":\"%s\"", record_status_name(record->status));
@@ -131,12 +138,11 @@ static void add_tsv_row(struct buffer *buffer, const struct row_format *format,
                         const float *logits) {
     add_id(buffer, format, record, number);
     buffer_add(buffer, "\t", 1);
-    if (label != NULL) {
+    if (label != NULL && record->status != RECORD_ABSTAIN) {
         buffer_add_tsv_cell(buffer, span_text(format->labels[label->index]));
-        buffer_add_format(buffer, "\t%.6f", (double)label->score);
-    } else {
-        buffer_add(buffer, "\t", 1);
     }
+    buffer_add(buffer, "\t", 1);
+    if (label != NULL) buffer_add_format(buffer, "%.6f", (double)label->score);
     for (int32_t k = 0; format->scores != SCORES_TOP && k < format->n_labels; k++) {
         buffer_add(buffer, "\t", 1);
         if (label != NULL) add_score(buffer, format, label, logits, k);
@@ -170,9 +176,12 @@ void row_add_header(struct buffer *buffer, const struct row_format *format) {
 void row_add(struct buffer *buffer, const struct row_format *format, struct record *record,
              uint64_t number, const float *logits) {
     struct label label;
-    if (!record_is_bad(record->status) &&
-        !label_of_logits(format->probability, logits, format->n_labels, &label)) {
-        record->status = RECORD_NONFINITE;
+    if (!record_is_bad(record->status)) {
+        if (!label_of_logits(format, logits, &label)) {
+            record->status = RECORD_NONFINITE;
+        } else if (label_abstains(format, &label)) {
+            record->status = RECORD_ABSTAIN;
+        }
     }
     const struct label *given = record_is_bad(record->status) ? NULL : &label;
     if (format->kind == ROW_JSONL) {

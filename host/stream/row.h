@@ -5,6 +5,7 @@
 //   JSONL  {"id":"a1","label":"science","score":0.973100,"scores":{...},"logits":[...],
 //           "status":"truncated","<passthrough>":...}      only what applies
 //   TSV    id  label  score  [one column a label]  status  [passthrough]
+// A title that abstains keeps its score and scores; its label is null, or an empty cell.
 #ifndef WADER_HOST_STREAM_ROW_H
 #define WADER_HOST_STREAM_ROW_H
 
@@ -26,6 +27,8 @@ struct row_format {
     char *const *labels;                // [n_labels], UTF-8
     int32_t n_labels;
     enum row_probability probability;
+    float temperature;        // above 0; what logits are divided by first. 1 changes no bit
+    const float *thresholds;  // [n_labels] or NULL: a label with a lower probability is not given
 };
 
 struct label {
@@ -34,19 +37,21 @@ struct label {
 };
 
 // False when a logit is not finite: such a title gets no label.
-bool label_of_logits(enum row_probability kind, const float *logits, int32_t n_labels,
-                     struct label *label);
+bool label_of_logits(const struct row_format *format, const float *logits, struct label *label);
 
 // The probability of label k, of which a softmax needs the top one's.
-float probability_of(enum row_probability kind, const float *logits, const struct label *top,
+float probability_of(const struct row_format *format, const float *logits, const struct label *top,
                      int32_t k);
+
+// Whether the title is to get no label, since this one is less probable than its threshold.
+bool label_abstains(const struct row_format *format, const struct label *label);
 
 // TSV's column names, one line. JSONL has none.
 void row_add_header(struct buffer *buffer, const struct row_format *format);
 
 // One row with its newline. `number` is the record's 1-based number, the id of text input. `logits`
 // [n_labels] may be NULL for a bad record. A record whose logits are not finite becomes
-// RECORD_NONFINITE.
+// RECORD_NONFINITE, one that abstains RECORD_ABSTAIN.
 void row_add(struct buffer *buffer, const struct row_format *format, struct record *record,
              uint64_t number, const float *logits);
 

@@ -12,7 +12,8 @@ import unicodedata
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import e2e  # noqa: E402
 
-KEYS = ["wader", "model", "config", "weights", "tokenizer", "labels", "files", "device", "error"]
+KEYS = ["wader", "model", "config", "weights", "tokenizer", "labels", "calibration", "files",
+        "device", "error"]
 SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -251,9 +252,9 @@ def test_broken(t):
     cases = (("no weights", remove("model.safetensors"), no_weights),
              ("damaged weights", cut, no_weights),
              ("no vocabulary", remove("vocab.txt", "tokenizer.json"),
-              ["config", "weights", "labels", "device"]),
+              ["config", "weights", "labels", "calibration", "device"]),
              ("another vocabulary", cut_vocabulary,
-              ["config", "weights", "tokenizer", "labels", "device"]),
+              ["config", "weights", "tokenizer", "labels", "calibration", "device"]),
              ("a config.json of another model",
               lambda m: e2e.edit_json(m + "/config.json", model_type="roberta"), ["tokenizer"]),
              ("a config.json that is none", lambda m: e2e.write(m, "config.json", "{"),

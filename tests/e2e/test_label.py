@@ -265,7 +265,8 @@ def test_record(t):
     statuses = [r.get("status") for r in e2e.parse_rows(rows)]
     t.equal("record: rows", record["rows"], {
         "in": 504, "out": 504, "labelled": 501, "truncated": statuses.count("truncated"),
-        "ill_formed_utf8": 1, "bad": 3, "bad_json": 1, "blank_line": 1, "missing_title": 1})
+        "abstained": 0, "ill_formed_utf8": 1, "bad": 3, "bad_json": 1, "blank_line": 1,
+        "missing_title": 1})
     t.equal("record: settings", (record["settings"]["precision"], record["settings"]["device"],
                                  record["settings"]["max_length"]), ("fp32", "cpu", 40))
     hashes = [record["model"]["sha256"]]

@@ -25,6 +25,8 @@ enum { N_LABELS = 3, N_PASSTHROUGH = 2 };
 static char *const labels[N_LABELS] = {"a", "b \"quoted\"\t", "\xc3\xa9"};
 static const struct field passthrough[N_PASSTHROUGH] = {{"x", 3}, {"/id/0", 1}};
 
+static const float thresholds[N_LABELS] = {0.9f, 0.3f, 0.0f};
+
 static size_t count(const struct buffer *row, char c) {
     size_t n = 0;
     for (size_t i = 0; i < row->len; i++) n += row->bytes[i] == c;
@@ -47,7 +49,8 @@ static void check_row(const struct buffer *row, const struct row_format *format,
     assert(value.type == JSON_OBJECT);
     assert(json_member(value, "id", &member));
     assert(json_member(value, "label", &member));
-    assert((member.type == JSON_NULL) == record_is_bad(record->status));
+    assert((member.type == JSON_NULL) ==
+           (record_is_bad(record->status) || record->status == RECORD_ABSTAIN));
     assert(json_member(value, "status", &member) == (record->status != RECORD_OK));
     assert(json_member(value, "score", &member) == !record_is_bad(record->status));
     assert(json_member(value, "x", &member));
@@ -72,7 +75,9 @@ static void check_record(enum record_kind kind, enum row_scores scores, const fl
                                           .scores = scores,
                                           .input = &input,
                                           .labels = labels,
-                                          .n_labels = N_LABELS};
+                                          .n_labels = N_LABELS,
+                                          .temperature = 0.7f,
+                                          .thresholds = thresholds};
         struct buffer row = {0};
         struct record copy = record;
         row_add(&row, &format, &copy, number, record_is_bad(copy.status) ? NULL : logits);

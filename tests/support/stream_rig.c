@@ -30,6 +30,7 @@ void rig_open(struct rig *rig, enum record_kind from, enum row_kind to) {
                                           .scores = SCORES_LOGITS,
                                           .input = &rig->record_format,
                                           .labels = labels,
+                                          .temperature = 1,
                                           .n_labels = FAKE_LABELS};
 }
 

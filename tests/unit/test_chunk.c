@@ -212,6 +212,7 @@ static void damaged(void) {
 static void names(void) {
     static const char *const want[RECORD_STATUS_COUNT] = {"",
                                                           "truncated",
+                                                          "abstain",
                                                           "bad_json",
                                                           "blank_line",
                                                           "missing_id",

@@ -44,7 +44,8 @@ static void commit_output(void) {
     size_t n = 1;
     const struct totals totals = {
         .records = 12,
-        .by_status = {[RECORD_OK] = 7, [RECORD_TRUNCATED] = 2, [RECORD_BLANK] = 3},
+        .by_status =
+            {[RECORD_OK] = 3, [RECORD_TRUNCATED] = 2, [RECORD_ABSTAIN] = 4, [RECORD_BLANK] = 3},
         .tokens = 55,
         .ill_formed_utf8 = 1,
     };
@@ -96,10 +97,9 @@ static void record(void) {
                  "\"83ad05a6ffdb5c97fb81a8501561e30cc3458bed5a83525e931acb0f8486a393\"");
     check_member(value, "/model/weights", "\"model.safetensors\"");
     check_member(value, "/settings", settings);
-    check_member(
-        value, "/rows",
-        "{\"in\": 12, \"out\": 12, \"labelled\": 9, \"truncated\": 2, \"ill_formed_utf8\": "
-        "1, \"bad\": 3, \"blank_line\": 3}");
+    check_member(value, "/rows",
+                 "{\"in\": 12, \"out\": 12, \"labelled\": 5, \"truncated\": 2, \"abstained\": 4, "
+                 "\"ill_formed_utf8\": 1, \"bad\": 3, \"blank_line\": 3}");
     check_member(value, "/tokens", "55");
     check_member(value, "/seconds", "2.500");
     buffer_free(&text);

@@ -18,8 +18,9 @@ struct shared {
     int parent;
 };
 
-static const struct child_limits limits = {
-    .memory_nbytes = 64 << 20, .cpu_seconds = 1, .wall_seconds = 3};
+// Patience is for a machine that is busy with other things: what ends by itself, or by the limit on
+// processor time, must not be taken for what waits for ever.
+enum { MEMORY_NBYTES = 64 << 20, SOON = 3, PATIENCE = 120 };
 
 static void answer(void *context) {
     ((struct shared *)context)->answer = 42;
@@ -68,12 +69,19 @@ static void ask_to_stop(void *context) {
     shared->answer = 42;
 }
 
-static struct child_end run(void (*work)(void *), struct shared *shared) {
+static struct child_end run_within(unsigned wall_seconds, void (*work)(void *),
+                                   struct shared *shared) {
+    struct child_limits limits = {
+        .memory_nbytes = MEMORY_NBYTES, .cpu_seconds = 1, .wall_seconds = wall_seconds};
     struct child_end end = {0};
     struct error error = {""};
     *shared = (struct shared){.parent = getpid()};
     CHECK_INT(child_run(work, shared, &limits, &end, &error), STATUS_OK);
     return end;
+}
+
+static struct child_end run(void (*work)(void *), struct shared *shared) {
+    return run_within(PATIENCE, work, shared);
 }
 
 static int n_open_files(void) {
@@ -91,12 +99,10 @@ static void ends(struct shared *shared) {
     CHECK_INT(run(crash, shared).signal, SIGSEGV);
     CHECK_INT(run(give_up, shared).signal, SIGABRT);
     CHECK_INT(run(leave, shared).exit_code, 7);
-    double begun = now_seconds();
     CHECK_INT(run(spin, shared).signal, SIGXCPU);
-    CHECK(now_seconds() - begun < 30);
-    begun = now_seconds();
-    CHECK_INT(run(sleep_on, shared).signal, SIGALRM);
-    CHECK(now_seconds() - begun > 2 && now_seconds() - begun < 30);
+    const double begun = now_seconds();
+    CHECK_INT(run_within(SOON, sleep_on, shared).signal, SIGALRM);
+    CHECK(now_seconds() - begun > SOON - 1);
     end = run(open_files, shared);
     CHECK_INT(shared->answer, 1);
     end = run(take_memory, shared);

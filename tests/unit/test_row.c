@@ -38,7 +38,8 @@ static void check_row_of(struct setup setup, struct span line, enum record_statu
                                       .input = &input,
                                       .labels = labels,
                                       .n_labels = 3,
-                                      .probability = setup.probability};
+                                      .probability = setup.probability,
+                                      .temperature = 1};
     struct record record = {.line = line};
     struct buffer row = {0};
     struct span title;
@@ -148,13 +149,14 @@ static void multi_label(void) {
     check_row_of(tsv, (struct span){"t", 1}, RECORD_OK, none,
                  "12\tscience & \"tech\"\t0.047426\t0.000000\t0.047426\t0.000000\t\n");
     struct label label;
-    CHECK(label_of_logits(ROW_SIGMOID, (const float[]){3e38f, 3e38f}, 2, &label));
+    const struct row_format two = {.n_labels = 2, .probability = ROW_SIGMOID, .temperature = 1};
+    CHECK(label_of_logits(&two, (const float[]){3e38f, 3e38f}, &label));
     CHECK(label.index == 0 && label.score == 1.0f);
     for (float x = -20; x < 20; x += 0.37f) {
         const float values[] = {x, x - 1};
-        CHECK(label_of_logits(ROW_SIGMOID, values, 2, &label));
+        CHECK(label_of_logits(&two, values, &label));
         CHECK_NEAR(label.score, 1 / (1 + exp(-(double)x)), 1e-6);
-        const double other = probability_of(ROW_SIGMOID, values, &label, 1);
+        const double other = probability_of(&two, values, &label, 1);
         CHECK_NEAR(other, 1 / (1 + exp(-(double)values[1])), 1e-6);
     }
 }
@@ -233,26 +235,28 @@ static void tops(void) {
         {{100, 200, 300}, 2, 1.0},
     };
     struct label label;
+    const struct row_format one = {.n_labels = 1, .temperature = 1};
+    const struct row_format three = {.n_labels = 3, .temperature = 1};
+    const struct row_format sigmoids = {
+        .n_labels = 3, .probability = ROW_SIGMOID, .temperature = 1};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        CHECK(label_of_logits(ROW_SOFTMAX, cases[i].logits, 3, &label));
+        CHECK(label_of_logits(&three, cases[i].logits, &label));
         CHECK_INT(label.index, cases[i].index);
         CHECK_NEAR(label.score, cases[i].score, 1e-6);
         double sum = 0;
-        for (int32_t k = 0; k < 3; k++)
-            sum += probability_of(ROW_SOFTMAX, cases[i].logits, &label, k);
+        for (int32_t k = 0; k < 3; k++) sum += probability_of(&three, cases[i].logits, &label, k);
         CHECK_NEAR(sum, 1.0, 1e-6);
-        CHECK_NEAR(probability_of(ROW_SOFTMAX, cases[i].logits, &label, label.index), label.score,
-                   0);
+        CHECK_NEAR(probability_of(&three, cases[i].logits, &label, label.index), label.score, 0);
     }
-    CHECK(label_of_logits(ROW_SOFTMAX, (const float[]){-7.0f}, 1, &label));
+    CHECK(label_of_logits(&one, (const float[]){-7.0f}, &label));
     CHECK(label.index == 0 && label.score == 1.0f);
     for (int k = 0; k < 3; k++) {
         static const float never[] = {NAN, INFINITY, -INFINITY};
         for (size_t i = 0; i < ARRAY_LEN(never); i++) {
             float values[] = {1, 2, 3};
             values[k] = never[i];
-            CHECK(!label_of_logits(ROW_SOFTMAX, values, 3, &label));
-            CHECK(!label_of_logits(ROW_SIGMOID, values, 3, &label));
+            CHECK(!label_of_logits(&three, values, &label));
+            CHECK(!label_of_logits(&sigmoids, values, &label));
             check_row_of((struct setup){.scores = SCORES_LOGITS}, (struct span){"t", 1}, RECORD_OK,
                          values, "{\"id\":12,\"label\":null,\"status\":\"nonfinite_logits\"}\n");
             check_row_of((struct setup){.to = ROW_TSV, .scores = SCORES_ALL}, (struct span){"t", 1},
