@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes data/sample/catalog.jsonl.gz and labels.tsv from the held-out titles and some awkward
-records. Standard library only; the same bytes on every run with the same Python's zlib."""
+"""Makes data/sample: catalog.jsonl.gz of the held-out titles and some awkward records, labels.tsv
+(id, subject) and heldout.tsv (id, title, label) of the held-out titles alone. Standard library
+only; the same bytes on every run with the same Python's zlib."""
 import gzip
 import io
 import json
@@ -87,12 +88,13 @@ def main():
     rng = random.Random(SEED)
     titles = held_out()
     rng.shuffle(titles)
-    lines, labels = [], []
+    lines, labels, heldout = [], [], ["id\ttitle\tlabel\n"]
     for i, (subject, title) in enumerate(titles):
         # One id in nine is a number.
         name = 100000 + i if i % 9 == 4 else f"v{i:05d}"
         lines.append(json.dumps({"id": name, "title": title}, ensure_ascii=i % 5 == 0))
         labels.append(f"{name}\t{subject}\n")
+        heldout.append(f"{name}\t{title}\t{subject}\n")
     awkward = [json.dumps({"id": k, "title": t}, ensure_ascii=False) for k, t in TITLES]
     awkward += RAW_LINES
     for line in awkward:
@@ -103,6 +105,7 @@ def main():
     folder.mkdir(exist_ok=True)
     write_gzip(folder / "catalog.jsonl.gz", "".join(line + "\n" for line in lines))
     (folder / "labels.tsv").write_text("".join(labels), encoding="utf-8")
+    (folder / "heldout.tsv").write_text("".join(heldout), encoding="utf-8")
     print(f"{len(lines)} records, {len(labels)} with a label")
 
 

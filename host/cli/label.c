@@ -63,11 +63,14 @@ static void describe_record(const struct record *record, char *text, size_t cap)
 }
 
 // Shows the first few bad records and the first ill-formed title; the summary counts the rest.
-static void watch(void *context, const struct record *record, uint64_t number) {
+static enum status watch(void *context, const struct record *record, uint64_t number,
+                         const float *logits, struct error *error) {
+    (void)logits;
+    (void)error;
     struct run *run = context;
     const bool bad = record_is_bad(record->status);
     const uint64_t before = bad ? run->n_bad++ : run->n_ill_formed++;
-    if (!run->verbose && before >= (bad ? BAD_SHOWN : 1)) return;
+    if (!run->verbose && before >= (bad ? BAD_SHOWN : 1)) return STATUS_OK;
     char text[256];
     describe_record(record, text, sizeof text);
     report_warning("%s: record %llu at byte %llu: %s", input_name(run->input),
@@ -75,6 +78,7 @@ static void watch(void *context, const struct record *record, uint64_t number) {
     if (bad && !run->verbose && before + 1 == BAD_SHOWN) {
         report_warning("further bad records are counted, not shown; -v shows all");
     }
+    return STATUS_OK;
 }
 
 _Noreturn static void leave_early(void) {

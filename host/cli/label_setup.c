@@ -115,9 +115,8 @@ void engine_close(struct engine *engine) {
     *engine = (struct engine){0};
 }
 
-// A field as --id-field, --title-field and --passthrough name it, for this kind of input.
-static enum status make_field(const char *flag, const char *text, enum record_kind kind,
-                              struct field *field, struct error *error) {
+enum status make_field(const char *flag, const char *text, enum record_kind kind,
+                       struct field *field, struct error *error) {
     *field = (struct field){.name = text};
     if (kind != RECORD_TSV) return STATUS_OK;
     char *end;
@@ -202,14 +201,18 @@ static enum status describe(const struct options *options, const struct engine *
     return buffer_check(out, error);
 }
 
+enum record_kind kind_of_input(const struct options *options, const char *input) {
+    return options->input_format == INPUT_AUTO
+               ? record_kind_of_name(input)
+               : (enum record_kind)(options->input_format - INPUT_TEXT);
+}
+
 enum status item_formats_make(const struct options *options, const struct engine *engine,
                               const char *input, struct item_formats *formats,
                               struct error *error) {
     *formats = (struct item_formats){0};
     struct record_format *record = &formats->record;
-    record->kind = options->input_format == INPUT_AUTO
-                       ? record_kind_of_name(input)
-                       : (enum record_kind)(options->input_format - INPUT_TEXT);
+    record->kind = kind_of_input(options, input);
     record->passthrough = formats->passthrough;
     const bool tsv = record->kind == RECORD_TSV;
     const char *id = options->id_field != NULL ? options->id_field : tsv ? "1" : "id";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What `wader label` makes ready before the first title: options turned into the stream's terms,
-// model, tokenizer and encoder that fit together. Private to label*.c.
+// model, tokenizer and encoder that fit together. `wader eval` and `wader info` use parts of it.
 #ifndef WADER_HOST_CLI_LABEL_SETUP_H
 #define WADER_HOST_CLI_LABEL_SETUP_H
 
@@ -64,6 +64,13 @@ void engine_close(struct engine *engine);
 // The part of engine_open that is about hardware (label_device.c): the encoder, once model and
 // max_length are there.
 enum status open_encoder(const struct options *options, struct engine *engine, struct error *error);
+
+// What an input's records are, by --input-format, else by its name.
+enum record_kind kind_of_input(const struct options *options, const char *input);
+
+// A field as `flag` names it, for this kind of input; STATUS_USAGE where it cannot be one.
+enum status make_field(const char *flag, const char *text, enum record_kind kind,
+                       struct field *field, struct error *error);
 
 // STATUS_USAGE, naming the option, where a field cannot be one of this kind of input.
 enum status item_formats_make(const struct options *options, const struct engine *engine,

@@ -39,6 +39,8 @@ static enum status run(const struct options *options, struct error *error) {
             return command_convert(options, error);
         case COMMAND_INFO:
             return command_info(options, error);
+        case COMMAND_EVAL:
+            return command_eval(options, error);
         case COMMAND_HELP:
             options_print_help(stdout, options->subject);
             break;

@@ -15,6 +15,7 @@ enum command {
     COMMAND_TOKENIZE,
     COMMAND_CONVERT,
     COMMAND_INFO,
+    COMMAND_EVAL,
     COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
     COMMAND_VERSION,
 };
@@ -40,10 +41,11 @@ struct options {
     enum command command, subject;
     const char *model, *output, *labels;
     int input_format, output_format, scores, precision, dtype, on_bad, progress;  // see above
-    const char *id_field, *title_field, *passthrough;
+    const char *id_field, *title_field, *label_field, *passthrough;
     const char *device;
     const char *max_bad;
     const char *shard;
+    const char *svg;
     int max_length;    // -1: not given
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen

@@ -36,10 +36,23 @@ uint64_t totals_bad(const struct totals *totals);
 // All but consumed_nbytes, which is a place in one file.
 void totals_add(struct totals *sum, const struct totals *more);
 
-// Told about each bad record, and each whose title was ill-formed UTF-8, in input order, by
-// one thread of the pipeline's own, between pipeline_start and pipeline_finish.
+// Told about each bad record and each whose title was ill-formed UTF-8, or about every one, in
+// input order, by one thread of the pipeline's own, between pipeline_start and pipeline_finish.
+// `logits` [n_labels] is NULL for a record that got none. The record's line is there during the call
+// only. Anything but STATUS_OK ends the run with it.
 struct record_watcher {
-    void (*seen)(void *context, const struct record *record, uint64_t number);
+    bool every;
+    enum status (*seen)(void *context, const struct record *record, uint64_t number,
+                        const float *logits, struct error *error);
+    void *context;
+};
+
+// Told the input's first line (empty where there is none) before any record is read, by one thread
+// of the pipeline's own. It may change how records are to be read; `*is_header` says that the line
+// is no record. Then the first record's number is 2.
+struct first_line_reader {
+    enum status (*read)(void *context, struct span line, struct record_format *format,
+                        bool *is_header, struct error *error);  // NULL: the line is a record
     void *context;
 };
 
@@ -53,12 +66,14 @@ struct pipeline_config {
     int32_t n_tokenizers;  // threads
     int flush_ms;          // see line_reader_fill; -1 for files
     bool fail_on_bad;      // stop at the first bad record with STATUS_INPUT
+    struct first_line_reader first_line;
     struct record_watcher watcher;
 };
 
 // A run in progress, handled by one thread. pipeline_start returns at once; pipeline_finish waits
 // for the end and tells how it went. `input` and `output` must outlive it. The output is complete,
-// but not committed, when that is STATUS_OK.
+// but not committed, when that is STATUS_OK. Without an output (NULL) no rows are made, and nobody
+// but the watcher looks at logits: none of the totals is of RECORD_NONFINITE.
 struct pipeline;
 enum status pipeline_start(const struct pipeline_config *config, struct input *input,
                            struct output *output, struct pipeline **out, struct error *error);

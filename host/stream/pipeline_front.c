@@ -2,10 +2,27 @@
 //
 // The pipeline's first half: input to lines to token ids.
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/stream/pipeline_state.h"
 
 // ---- reader: input to raw chunks
+
+// Before any other stage looks at the chunk or at how records are to be read.
+static enum status read_first_line(struct pipeline *pipeline, struct chunk *chunk,
+                                   struct error *error) {
+    const struct first_line_reader *reader = &pipeline->config.first_line;
+    const struct span line = chunk->n_records > 0 ? chunk->records[0].line : (struct span){0};
+    bool is_header = false;
+    if (reader->read == NULL) return STATUS_OK;
+    enum status status =
+        reader->read(reader->context, line, &pipeline->config.record_format, &is_header, error);
+    if (status != STATUS_OK || !is_header || chunk->n_records == 0) return status;
+    chunk->n_records--;
+    chunk->first_record++;
+    memmove(chunk->records, chunk->records + 1, chunk->n_records * sizeof *chunk->records);
+    return STATUS_OK;
+}
 
 static enum status read_chunks(struct pipeline *pipeline, struct line_reader *reader,
                                struct error *error) {
@@ -19,6 +36,7 @@ static enum status read_chunks(struct pipeline *pipeline, struct line_reader *re
         const double begin = now_seconds();
         chunk->consumed_begin = input_consumed_nbytes(pipeline->input);
         enum status status = line_reader_fill(reader, pipeline->config.flush_ms, chunk, error);
+        if (status == STATUS_OK && sequence == 0) status = read_first_line(pipeline, chunk, error);
         const bool last = status != STATUS_OK || chunk->last;
         chunk->consumed_end = input_consumed_nbytes(pipeline->input);
         chunk->sequence = sequence;

@@ -83,14 +83,18 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
         enum status status = next_logits(writer, &logits, error);
         if (status != STATUS_OK) return status;
     }
-    row_add(&writer->rows, &config->row_format, record, number, logits);
+    if (writer->pipeline->output != NULL) {
+        row_add(&writer->rows, &config->row_format, record, number, logits);
+    }
     const bool bad = record_is_bad(record->status);
     fresh->records++;
     fresh->by_status[record->status]++;
     fresh->tokens += bad ? 0 : (uint64_t)record->n_tokens;
     fresh->ill_formed_utf8 += !bad && record->ill_formed_utf8;
-    if ((bad || record->ill_formed_utf8) && config->watcher.seen != NULL) {
-        config->watcher.seen(config->watcher.context, record, number);
+    const struct record_watcher *watcher = &config->watcher;
+    if (watcher->seen != NULL && (watcher->every || bad || record->ill_formed_utf8)) {
+        enum status status = watcher->seen(watcher->context, record, number, logits, error);
+        if (status != STATUS_OK) return status;
     }
     if (bad && config->fail_on_bad) return bad_record(writer->pipeline, record, number, error);
     return STATUS_OK;
@@ -100,7 +104,7 @@ enum { ROWS_NBYTES = 64 * 1024 };  // rows are handed to the output in stretches
 
 static enum status write_rows(struct writer *writer, struct error *error) {
     enum status status = buffer_check(&writer->rows, error);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && writer->pipeline->output != NULL) {
         status =
             output_write(writer->pipeline->output, writer->rows.bytes, writer->rows.len, error);
     }
@@ -119,7 +123,7 @@ static enum status write_chunk(struct writer *writer, const struct chunk *chunk,
         }
     }
     if (status == STATUS_OK) status = write_rows(writer, error);
-    if (status == STATUS_OK && chunk->flush) {
+    if (status == STATUS_OK && chunk->flush && writer->pipeline->output != NULL) {
         status = output_flush(writer->pipeline->output, error);
     }
     publish(writer, chunk, chunk->n_records);

@@ -151,16 +151,17 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
                                      .n_tokenizers = run->n_tokenizers,
                                      .flush_ms = run->flush_ms,
                                      .fail_on_bad = run->fail_on_bad,
-                                     .watcher = run->watcher};
+                                     .watcher = run->watcher,
+                                     .first_line = run->first_line};
     struct input *input;
-    struct output *output;
+    struct output *output = NULL;
     struct pipeline *pipeline;
     must(input_open(input_path, &input, error), error);
-    must(output_open(output_path, &output, error), error);
+    if (output_path != NULL) must(output_open(output_path, &output, error), error);
     must(pipeline_start(&config, input, output, &pipeline, error), error);
     while (!pipeline_poll(pipeline, 50, totals)) continue;
     enum status status = pipeline_finish(pipeline, totals, error);
-    if (status == STATUS_OK) status = output_commit(output, error);
+    if (status == STATUS_OK && output != NULL) status = output_commit(output, error);
     output_close(output);
     input_close(input);
     const char *fault = fake_encoder_fault(config.encoder);

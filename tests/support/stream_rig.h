@@ -28,6 +28,7 @@ struct rig_run {
     enum status failure;  // of the encoder then; STATUS_OK stands for STATUS_MODEL
     bool header, fail_on_bad;
     struct record_watcher watcher;
+    struct first_line_reader first_line;
 };
 
 void rig_open(struct rig *rig, enum record_kind from, enum row_kind to);
@@ -41,8 +42,8 @@ void rig_catalog(const struct rig *rig, struct buffer *out, int n, unsigned n_ba
 void rig_expect(const struct rig *rig, struct span catalog, struct buffer *rows,
                 struct totals *totals);
 
-// Runs `input_path` to `output_path` and commits it. Ends the program when the stream broke a rule
-// of the encoder's.
+// Runs `input_path` to `output_path`, to none where that is NULL, and commits it. Ends the program
+// when the stream broke a rule of the encoder's.
 enum status rig_run(const struct rig *rig, const struct rig_run *run, const char *input_path,
                     const char *output_path, struct totals *totals, struct error *error);
 

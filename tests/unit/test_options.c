@@ -198,6 +198,25 @@ static void convert_and_info(void) {
     check_refused("label -m M --json", "no such option of `wader label`");
 }
 
+static void eval(void) {
+    const struct options eval =
+        good("eval -m M --label-field /a --title-field t --json --svg F --force -q a.tsv -");
+    CHECK_INT(eval.command, COMMAND_EVAL);
+    CHECK_STR(eval.label_field, "/a");
+    CHECK_STR(eval.title_field, "t");
+    CHECK_STR(eval.svg, "F");
+    CHECK(eval.json && eval.force && eval.quiet && eval.n_inputs == 2);
+    CHECK(good("eval -m M --input-format tsv --labels L --max-length 9").max_length == 9);
+    setenv("WADER_LABEL_FIELD", "3", 1);
+    CHECK_STR(good("eval -m M").label_field, "3");
+    CHECK(good("label -m M").label_field == NULL);
+    unsetenv("WADER_LABEL_FIELD");
+    check_refused("eval -m M -o X", "no such option of `wader eval`");
+    check_refused("eval -m M --id-field 1", "no such option of `wader eval`");
+    check_refused("label -m M --svg X", "no such option of `wader label`");
+    check_refused("eval x", "--model DIR is required");
+}
+
 static void inputs(void) {
     const struct options options = good("label a -m M - b -- -c --model -- ''");
     static const char *const want[] = {"a", "-", "b", "-c", "--model", "--", ""};
@@ -285,6 +304,7 @@ int main(void) {
     words();
     flags();
     convert_and_info();
+    eval();
     inputs();
     refusals();
     help();

@@ -16,13 +16,19 @@ struct watched {
     bool in_order;
 };
 
-static void watch(void *context, const struct record *record, uint64_t number) {
+static enum status watch(void *context, const struct record *record, uint64_t number,
+                         const float *logits, struct error *error) {
+    (void)error;
     struct watched *watched = context;
     if (number <= watched->last || (!record_is_bad(record->status) && !record->ill_formed_utf8)) {
         watched->in_order = false;
     }
+    if ((logits == NULL) != record_is_bad(record->status) && record->status != RECORD_NONFINITE) {
+        watched->in_order = false;
+    }
     watched->last = number;
     watched->n++;
+    return STATUS_OK;
 }
 
 static void check_totals(const struct totals *got, const struct totals *want, size_t nbytes) {
@@ -52,7 +58,7 @@ static void check_run(const struct rig *rig, struct rig_run run, const char *nam
     if (run.header) row_add_header(&want, &rig->row_format);
     rig_expect(rig, catalog, &want, &expected);
     run.fail_at = -1;
-    run.watcher = (struct record_watcher){watch, &watched};
+    run.watcher = (struct record_watcher){false, watch, &watched};
     CHECK_INT(rig_run(rig, &run, in_path, out_path, &totals, &error), STATUS_OK);
     CHECK_STR(error.text, "");
     file_add(&got, out_path);
