@@ -68,9 +68,9 @@ static enum status gather(const struct shard_index *index, const char *path,
         const struct named_tensor *found =
             tensor_table_find(&checkpoint->shards[entry->shard], entry->tensor);
         if (found == NULL) {
-            return error_set(error, STATUS_MODEL,
-                             "%s: tensor %s is said to be in %s, but is not there", path,
-                             quote(entry->tensor).text, index->shards[entry->shard]);
+            return error_set(
+                error, STATUS_MODEL, "%s: tensor %s is said to be in %s, but is not there", path,
+                quote(entry->tensor).text, quote(span_text(index->shards[entry->shard])).text);
         }
         table->tensors[table->n_tensors++] = *found;
     }
@@ -90,6 +90,13 @@ static enum status open_shards(const char *dir, open_file *open, struct model_fi
     status = alloc_zeroed(&shards, index.n_shards, sizeof *checkpoint->shards, "the shards", error);
     checkpoint->shards = shards;
     for (size_t i = 0; status == STATUS_OK && i < index.n_shards; i++) {
+        if (!model_file_exists(dir, index.shards[i])) {
+            status = error_set(error, STATUS_MODEL,
+                               "%s: tensors are said to be in %s, which is not in the directory: "
+                               "get the missing file, or this one anew",
+                               path, quote(span_text(index.shards[i])).text);
+            break;
+        }
         status = open(dir, index.shards[i], files, &checkpoint->shards[i], error);
         checkpoint->n_shards = i + 1;
     }

@@ -56,6 +56,10 @@ static const char *read_dataset(struct hdf5_weight *weight, size_t file_nbytes) 
     if (dataset->storage == HDF5_ELSEWHERE) {
         return "its values are in another file, which is not read";
     }
+    // The library would read zeros: of weights, what a save that broke off leaves.
+    if (dataset->storage == HDF5_ENCODED && dataset->nbytes == 0 && weight->nbytes > 0) {
+        return "it was declared, but none of its values was ever written";
+    }
     const char *wrong = NULL;
     if (dataset->storage == HDF5_ENCODED || dataset->big_endian == 1) {
         weight->source = HDF5_READ;

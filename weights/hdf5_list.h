@@ -18,7 +18,7 @@ enum hdf5_format { HDF5_F32, HDF5_F16, HDF5_F64, HDF5_FLOAT, HDF5_INTEGER, HDF5_
 
 enum hdf5_storage {
     HDF5_CONTIGUOUS,  // its elements as they are, one after the other, at `offset`
-    HDF5_ENCODED,     // in chunks, through filters, in a header, or never written: the library's
+    HDF5_ENCODED,     // in chunks, through filters, in a header: the library's; or never written
     HDF5_ELSEWHERE,   // in another file
 };
 

@@ -179,8 +179,8 @@ enum status labels_check_distinct(const struct labels *labels, const char *where
     for (size_t i = 1; i < labels->n && status == STATUS_OK; i++) {
         if (strcmp(sorted[i - 1], sorted[i]) == 0) {
             status = error_set(error, STATUS_MODEL,
-                               "%s: two labels are called \"%s\"; rows could not tell them apart",
-                               where, sorted[i]);
+                               "%s: two labels are called %s; rows could not tell them apart",
+                               where, quote(span_text(sorted[i])).text);
         }
     }
     free(sorted);

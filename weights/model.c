@@ -89,8 +89,24 @@ static enum status read_label_file(struct opening *opening, const char *dir, con
     return STATUS_OK;
 }
 
+static const char in_directory[] = "labels.txt";
+
+// That rows can tell the labels apart; the message names the file that they are in.
+static enum status check_names(const struct opening *opening) {
+    const enum label_source source = opening->model->label_source;
+    if (source == LABELS_NUMBERED) return STATUS_OK;
+    char path[PATH_NBYTES_MAX];
+    const char *where = opening->labels_file;
+    if (source != LABELS_FROM_FILE) {
+        const char *name = source == LABELS_FROM_CONFIG ? "config.json" : in_directory;
+        enum status status = path_join(path, sizeof path, opening->dir, name, opening->error);
+        if (status != STATUS_OK) return status;
+        where = path;
+    }
+    return labels_check_distinct(&opening->labels, where, opening->error);
+}
+
 static enum status name_labels(struct opening *opening) {
-    static const char in_directory[] = "labels.txt";
     struct model *model = opening->model;
     enum status status = STATUS_OK;
     if (!labels_say_nothing(&opening->labels)) {
@@ -107,8 +123,7 @@ static enum status name_labels(struct opening *opening) {
         opening->labels = (struct labels){0};
         status = labels_numbered((size_t)model->config.n_labels, &opening->labels, opening->error);
     }
-    if (status != STATUS_OK) return status;
-    return labels_check_distinct(&opening->labels, opening->dir, opening->error);
+    return status == STATUS_OK ? check_names(opening) : status;
 }
 
 // Thresholds go by the labels' final names.

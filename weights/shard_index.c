@@ -10,10 +10,14 @@
 
 enum { FILE_NAME_MAX = 255 };
 
-// A file beside the index: nothing that leads elsewhere.
+// A file beside the index: nothing that leads elsewhere, nothing that a terminal would act on when
+// a message names it.
 static bool is_plain_name(const char *name, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)name[i] < ' ' || name[i] == '\x7f') return false;
+    }
     return len > 0 && len <= FILE_NAME_MAX && memchr(name, '/', len) == NULL &&
-           memchr(name, '\0', len) == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 // The number of the shard `name`, which is added where it is new; SIZE_MAX where there is no room.

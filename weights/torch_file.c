@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights/torch_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "weights/quote.h"
@@ -8,12 +9,14 @@
 #include "weights/torch_state.h"
 #include "weights/torch_zip.h"
 
-static enum status missing(const char *path, const char *prefix, struct span name,
+static enum status missing(const char *path, const char *prefix, struct span key,
                            struct error *error) {
+    char name[100];
+    snprintf(name, sizeof name, "%s%.*s", prefix, key.len < 80 ? (int)key.len : 80, key.ptr);
     return error_set(error, STATUS_MODEL,
-                     "%s: %s%.*s, which its tensors need, is not in the archive: the file is "
+                     "%s: entry %s, which its tensors need, is not in the archive: the file is "
                      "damaged",
-                     path, prefix, name.len < 100 ? (int)name.len : 100, name.ptr);
+                     path, quote(span_text(name)).text);
 }
 
 // That the archive is neither a program nor of the other byte order.

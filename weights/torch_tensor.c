@@ -85,6 +85,21 @@ static const char *read_parts(const struct pickle *pickle, pickle_ref ref, struc
     return n_strides == parts->n_dims ? NULL : "its strides are not as many as its dimensions";
 }
 
+// Whether two elements lie in one place: where a stride does not step over all that the smaller
+// ones reach. They were found to end inside the storage, so that nothing here overflows.
+static bool overlaps_itself(const struct parts *parts) {
+    for (size_t i = 0; i < parts->n_dims; i++) {
+        size_t reach = 0;
+        for (size_t j = 0; j < parts->n_dims; j++) {
+            const size_t stride = parts->strides[j];
+            const bool before = j < i ? stride <= parts->strides[i] : stride < parts->strides[i];
+            if (before) reach += (parts->dims[j] - 1) * stride;
+        }
+        if (parts->dims[i] > 1 && parts->strides[i] <= reach) return true;
+    }
+    return false;
+}
+
 // Whether all elements lie in the storage. Counts them.
 static const char *check_bounds(struct parts *parts) {
     size_t last = parts->offset, step, nbytes;
@@ -103,7 +118,14 @@ static const char *check_bounds(struct parts *parts) {
         }
     }
     size_t n = parts->id.n * parts->id.storage.type->size / parts->type->size;
-    return last < n ? NULL : "it has elements outside its storage";
+    if (last >= n) return "it has elements outside its storage";
+    // torch saves an expanded tensor with a storage of the few elements that it repeats. One that
+    // has them all is a tensor of which a stride was damaged; older files have no checksum.
+    if (parts->n_elements <= n - parts->offset && overlaps_itself(parts)) {
+        return "its strides repeat elements, though its storage has as many as it needs: the file "
+               "is damaged";
+    }
+    return NULL;
 }
 
 // Whether the elements lie in order without gaps; a dimension of 1 may have any stride.

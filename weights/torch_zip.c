@@ -110,6 +110,22 @@ static enum status refuse_entry(const struct reading *reading, struct span name,
                      reading->path, quote(name).text, what);
 }
 
+// Whether the local header says what the directory does: who reads the file by the one sees what
+// another sees by the other. Writers that knew a checksum and sizes only afterwards left 0 here, as
+// torch does; ZIP64 has sizes elsewhere.
+static bool agrees(const struct reading *reading, const struct torch_zip_entry *entry,
+                   uint64_t nbytes) {
+    const uint64_t crc = number(reading, entry->header + 14, 4);
+    if ((number(reading, entry->header + 6, 2) & ENCRYPTED) != 0) return false;
+    if (number(reading, entry->header + 8, 2) != 0) return false;  // compressed
+    if (crc != 0 && crc != entry->crc) return false;
+    for (size_t at = 18; at <= 22; at += 4) {
+        const uint64_t size = number(reading, entry->header + at, 4);
+        if (size != 0 && size != UINT32_MAX && size != nbytes) return false;
+    }
+    return true;
+}
+
 // The local header tells once more what the directory says, and where the bytes begin.
 static const char *find_bytes(const struct reading *reading, struct torch_zip_entry *entry,
                               const uint64_t sizes[3]) {
@@ -128,6 +144,9 @@ static const char *find_bytes(const struct reading *reading, struct torch_zip_en
     if (name_nbytes != entry->name.len ||
         memcmp(reading->file.ptr + name, entry->name.ptr, name_nbytes) != 0) {
         return "its header has another name: the file is damaged";
+    }
+    if (!agrees(reading, entry, sizes[0])) {
+        return "its header says otherwise than the directory: the file is damaged";
     }
     entry->bytes = (struct span){reading->file.ptr + begin, (size_t)sizes[0]};
     return NULL;

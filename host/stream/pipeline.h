@@ -38,8 +38,8 @@ void totals_add(struct totals *sum, const struct totals *more);
 
 // Told about each bad record and each whose title was ill-formed UTF-8, or about every one, in
 // input order, by one thread of the pipeline's own, between pipeline_start and pipeline_finish.
-// `logits` [n_labels] is NULL for a record that got none. The record's line is there during the call
-// only. Anything but STATUS_OK ends the run with it.
+// `logits` [n_labels] is NULL for a record that got none. The record's line is there during the
+// call only. Anything but STATUS_OK ends the run with it.
 struct record_watcher {
     bool every;
     enum status (*seen)(void *context, const struct record *record, uint64_t number,

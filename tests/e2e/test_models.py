@@ -209,7 +209,8 @@ def test_labels(t):
     result = t.label(stdin=b"gold\n", model=model)
     t.exits("labels without names: a warning", result, e2e.OK, "LABEL_0", "--labels")
     t.check("and LABEL_n", result.rows()[0]["label"].startswith("LABEL_"))
-    for lines in (["a", "b", "c", "d"], ["a", "b", "c", "d", "e", "f"], ["a", "", "c", "d", "e"]):
+    for lines in (["a", "b", "c", "d"], ["a", "b", "c", "d", "e", "f"], ["a", "", "c", "d", "e"],
+                  ["a", "b", "c", "d", "b"]):
         names = e2e.write(path, "names.txt", "\n".join(lines) + "\n")
         result = t.label("--labels", names, stdin=b"gold\n", model=model)
         t.exits("--labels with %s" % lines, result, e2e.UNUSABLE, "names.txt")
@@ -218,6 +219,9 @@ def test_labels(t):
         os.remove(model + "/labels.txt")
     t.exits("--labels without a file", t.label("--labels", path + "/none", stdin=b"gold\n",
                                                model=model), e2e.UNUSABLE, path + "/none")
+    refused(t, "two names of one kind", with_config(
+        t, id2label={str(i): "\x1b[2J%d" % (i % 4) for i in range(5)}), "config.json",
+            '"?[2J0"', "tell them apart")
     names = e2e.write(path, "names.txt", "one\ntwo\nthrée\nfour \"4\"\nfive\n")
     got = t.label("--labels", names, "--scores", "all", stdin=b"gold\n", model=model).rows()
     t.equal("--labels names them", list(got[0]["scores"]),

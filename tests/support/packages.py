@@ -40,10 +40,10 @@ def _make(venv, python, packages):
                      (" or ".join(packages), last))
 
 
-def use(package, venv, needs=()):
+def use(package, venv, needs=(), advice="pip install it, or give --venv DIR"):
     """The imported package. Where it or one of `needs` is missing, all are installed into the
     directory `venv` and the script starts anew there; without a `venv`, or without a registry, the
-    test is skipped."""
+    test is skipped, with `advice` in the first case."""
     try:
         for need in needs:
             importlib.import_module(need)
@@ -51,7 +51,7 @@ def use(package, venv, needs=()):
     except ImportError:
         pass
     if not venv:
-        skip("no Python package %s (pip install it, or give --venv DIR)" % package)
+        skip("no Python package %s (%s)" % (" or ".join([package, *needs]), advice))
     if sys.prefix == os.path.realpath(venv):
         skip("Python package %s cannot be imported from %s" % (package, venv))
     python = os.path.join(venv, "bin", "python3")

@@ -84,6 +84,7 @@ static void lies(void) {
     bias->big_endian = 1, refused("byte order");
     kernel->storage = HDF5_ENCODED, kernel->dims[0] = 3201, refused("64 times");
     kernel->storage = HDF5_ENCODED, kernel->dims[0] = UINT64_MAX / 20, refused("64 times");
+    bias->storage = HDF5_ENCODED, bias->nbytes = 0, refused("ever written");
     for (int i = 0; i < 2; i++) {
         add("/bert/x/kernel:0", 1, 9000, 0)->storage = HDF5_ENCODED;  // one fits, two do not
     }

@@ -161,6 +161,63 @@ static void flipped_bits(void) {
     }
 }
 
+// Whether the file is refused or has the weights of the twin still.
+static bool refuses_or_same(struct span file, const struct tensor_table *twin) {
+    struct model_files files = {0};
+    struct tensor_table table;
+    struct error error = {""};
+    bool same = true;
+    if (torch_parse(file, "x.bin", &files, &table, &error) != STATUS_OK) return true;
+    for (size_t i = 0; i < twin->n_tensors; i++) {
+        const struct named_tensor *want = &twin->tensors[i];
+        const struct named_tensor *got = tensor_table_find(&table, want->name);
+        // Who binds the weights will miss one without its name or its shape.
+        if (got == NULL || got->n_dims != want->n_dims) continue;
+        if (memcmp(got->dims, want->dims, want->n_dims * sizeof *want->dims) != 0) continue;
+        same = same && got->bytes.len == want->bytes.len &&
+               memcmp(got->bytes.ptr, want->bytes.ptr, want->bytes.len) == 0;
+    }
+    tensor_table_free(&table);
+    model_files_close(&files);
+    return same;
+}
+
+// The legacy format has no checksum. A bit flipped in its pickles leads no weight to other bytes
+// all the same: every storage has one tensor, which takes all of it.
+static void legacy_pickles(void) {
+    struct file_map map = open_map("other/torch2_legacy.bin");
+    struct file_map twin_map = open_map("other/twin.safetensors");
+    struct tensor_table table, twin;
+    struct model_files files = {0};
+    struct error error = {""};
+    struct span file = {map.bytes, map.nbytes};
+    CHECK_INT(safetensors_parse(twin_map.bytes, twin_map.nbytes, "twin", &twin, &error), STATUS_OK);
+    CHECK_INT(torch_parse(file, "x.bin", &files, &table, &error), STATUS_OK);
+    size_t n = map.nbytes;  // of the pickles: up to the first storage
+    for (size_t i = 0; i < table.n_tensors; i++) {
+        const size_t at = (size_t)(table.tensors[i].bytes.ptr - map.bytes);
+        if (at < n) n = at;
+    }
+    char *bytes = malloc(map.nbytes);
+    memcpy(bytes, map.bytes, map.nbytes);
+    file.ptr = bytes;
+    CHECK(n > 3000 && n < 5000);
+    for (size_t i = 0; i < n * 8; i++) {
+        bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+        if (!refuses_or_same(file, &twin)) {
+            fprintf(stderr, "bit %zu of byte %zu\n", i % 8, i / 8);
+            CHECK(false);
+        }
+        bytes[i / 8] = map.bytes[i / 8];
+    }
+    free(bytes);
+    tensor_table_free(&table);
+    tensor_table_free(&twin);
+    model_files_close(&files);
+    file_map_close(&map);
+    file_map_close(&twin_map);
+}
+
 // Each byte of the first tensor's weights, with a checksum.
 static void checksums(void) {
     struct file_map map = open_map("other/torch2.bin");
@@ -200,6 +257,7 @@ int main(int argc, char **argv) {
     same_values();
     every_length();
     flipped_bits();
+    legacy_pickles();
     checksums();
     other_files();
     return check_result();

@@ -171,6 +171,11 @@ static void bad_tensors(void) {
         {{"FloatStorage", 8, 0, {big / 2}, {0}, 1, 1, NULL}, "repeat elements so often"},
         {{"FloatStorage", 8, 0, {1 << 30}, {0}, 1, 1, NULL}, "repeat elements so often"},
         {{"FloatStorage", 8, 0, {big / 4}, {0}, 1, 1, NULL}, "repeat elements so often"},
+        {{"FloatStorage", 8, 0, {8}, {0}, 1, 1, NULL}, "its strides repeat elements"},
+        {{"FloatStorage", 8, 0, {2, 2}, {0, 1}, 2, 2, NULL}, "its strides repeat elements"},
+        {{"FloatStorage", 8, 0, {2, 4}, {3, 1}, 2, 2, NULL}, "its strides repeat elements"},
+        {{"FloatStorage", 8, 0, {4, 2}, {1, 2}, 2, 2, NULL}, "its strides repeat elements"},
+        {{"FloatStorage", 8, 0, {2, 2, 2}, {2, 2, 1}, 3, 3, NULL}, "its strides repeat elements"},
         {{"FloatStorage", 8, -1, {1}, {1}, 1, 1, NULL}, "its offset is no size"},
         {{"FloatStorage", 8, 7, {-1}, {1}, 1, 1, NULL}, "its shape is none"},
         {{"FloatStorage", 8, 7, {2}, {-1}, 1, 1, NULL}, "its strides are no sizes"},
@@ -215,7 +220,7 @@ static void kinds(void) {
     } cases[] = {
         {"a/byteorder", "big", "its byte order is \"big\""},
         {"a/constants.pkl", "N.", "TorchScript"},
-        {"a/data/1", "", "data/0, which its tensors need, is not in the archive"},
+        {"a/data/1", "", "entry \"data/0\", which its tensors need, is not in the"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         static const struct spec spec = {"FloatStorage", 1, 0, {1}, {1}, 1, 1, NULL};

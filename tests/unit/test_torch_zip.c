@@ -166,6 +166,34 @@ static void spoiled(void) {
     }
 }
 
+// What a local header may say of its entry: nothing, the same, or that ZIP64 says it.
+static void local_headers(void) {
+    for (int kind = 0; kind < 3; kind++) {
+        struct torch_zip_bytes zip = make(TORCH_ZIP_PLAIN);
+        struct error error;
+        for (size_t i = 0; i < zip.n_entries; i++) {
+            const size_t local = zip.entries[i].local;
+            const uint64_t size = kind == 1 ? zip.entries[i].nbytes : kind == 2 ? UINT32_MAX : 0;
+            torch_patch(&zip.file, local + 14, kind > 0 ? zip.entries[i].crc : 0, 4);
+            torch_patch(&zip.file, local + 18, size, 4);
+            torch_patch(&zip.file, local + 22, size, 4);
+        }
+        CHECK(opens(zip.file.bytes, zip.file.n, &error));
+    }
+    // Encrypted, compressed, of another checksum, of other sizes.
+    static const struct {
+        size_t at, nbytes;
+        uint64_t value;
+    } wrong[] = {{6, 2, 0x809}, {8, 2, 8}, {14, 4, 1}, {18, 4, 9}, {22, 4, 11}};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct torch_zip_bytes zip = make(TORCH_ZIP_PLAIN);
+        struct error error;
+        torch_patch(&zip.file, zip.entries[2].local + wrong[i].at, wrong[i].value, wrong[i].nbytes);
+        CHECK(!opens(zip.file.bytes, zip.file.n, &error));
+        CHECK_CONTAINS(error.text, "\"any name/data/0\" of the zip archive: its header says");
+    }
+}
+
 static void refused(struct torch_zip_bytes *zip, const char *message) {
     struct error error;
     torch_zip_put_end(zip, TORCH_ZIP_PLAIN);
@@ -231,6 +259,7 @@ int main(void) {
     every_length();
     every_bit();
     spoiled();
+    local_headers();
     folders();
     overlaps();
     checksums();
