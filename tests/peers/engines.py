@@ -13,7 +13,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
+
+from environment import Cannot
 
 # Every version in one place: name of the engine, package of the registry, module to import.
 PINNED = {
@@ -30,10 +31,6 @@ PINNED = {
 BASE = [("numpy", "2.4.6"), ("tokenizers", "0.23.3")]  # without these there is no comparison
 BIG = ["tf-text"]  # gigabytes: only when asked for
 LONGEST = 1 << 20  # a limit of tokens that no title reaches
-
-
-class Cannot(Exception):
-    """Why an engine cannot take part."""
 
 
 def read_lines(path, limit=None):
@@ -312,20 +309,3 @@ class Kitoken(Engine):
 
 ENGINES = {engine.name: engine for engine in (
     Nanotoken, Tokie, Splintr, TensorFlowText, Iree, BlingFire, Flash, Kitoken, HuggingFace)}
-
-
-def versions(names):
-    """What is installed of these packages, by name."""
-    from importlib import metadata
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found
-
-
-if __name__ == "__main__":
-    for package, version in versions(sys.argv[1:]).items():
-        print(package, version)

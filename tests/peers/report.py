@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of tests/peers/tokenizers.py as tables: all figures as text, the gist as Markdown."""
-import os
-import pathlib
 import statistics
 
 OURS, RIVAL, REFERENCE = "wader", "nanotoken", "hf"
@@ -197,20 +195,3 @@ def markdown(data):
                f"{spreads[len(spreads) // 2]:.0%} in the middle, {spreads[-1]:.0%} at most.")
     yield from notes(data)
     yield from ("\n" + line for line in data["skipped"])
-
-
-def processor():
-    """The model, and how many cores and how much cache there is, as Linux tells it."""
-    model = next((line.split(":", 1)[1].strip() for line in
-                  pathlib.Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-                  if line.startswith("model name")), "unknown")
-    caches = []
-    for index in sorted(pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ((index / name).read_text("ascii").strip()
-                             for name in ("level", "type", "size"))
-        caches.append(f"L{level}{'' if kind == 'Unified' else kind[0].lower()} {size}")
-    family = [line.split(":", 1)[1].strip() for name in ("cpu family", "model\t", "stepping")
-              for line in pathlib.Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-              if line.startswith(name)][:1]
-    return (f"{model}" + (f", family {family[0]}" if family else "") +
-            f", {os.cpu_count()} cores, {', '.join(caches) or 'caches unknown'}")

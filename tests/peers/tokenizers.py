@@ -20,59 +20,26 @@ keeps the figures, --load prints such a file again. Exits 0 unless ours failed o
 77 after SKIP where even the reference is not to be had.
 """
 import argparse
-import datetime
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 sys.path.append(sys.path.pop(0))  # or this file would be taken for the package
 import corpora  # noqa: E402
+import environment  # noqa: E402
 import exact  # noqa: E402
 import report  # noqa: E402
 from engines import BASE, BIG, ENGINES, PINNED  # noqa: E402
+from environment import ROOT, SHARED, say  # noqa: E402
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-SHARED = pathlib.Path(os.environ.get("WADER_SHARED", ROOT.parent / "shared"))
 N_LONG_OF_SLOW = 1000  # long lines that stand for an engine's `limit` of titles
-HOURS = 3600
-
-
-def say(line):
-    print(line, file=sys.stderr, flush=True)
-
-
-def enter(venv):
-    """Goes on in the virtual environment, which is made where there is none."""
-    if os.path.realpath(sys.prefix) == os.path.realpath(venv):
-        return
-    python = os.path.join(venv, "bin", "python3")
-    if not os.path.exists(python):
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    os.execv(python, [python] + sys.argv)
 
 
 def install(names):
     """Installs what is missing. Returns what there is by engine, and a line for what is not."""
-    python = sys.executable
-    wanted = [*BASE, *(PINNED[name][:2] for name in names)]
-    ask = [python, str(HERE / "engines.py"), *(package for package, _ in wanted)]
-    there = dict(line.split() for line in subprocess.run(
-        ask, check=True, capture_output=True, text=True).stdout.splitlines())
-    why = {}
-    for package, version in dict(wanted).items():
-        if there.get(package) == version:
-            continue
-        say(f"installing {package} {version}")
-        done = subprocess.run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:",
-                               f"{package}=={version}"], capture_output=True, text=True,
-                              check=False)
-        if done.returncode:
-            lines = (done.stderr or done.stdout).strip().split("\n")
-            why[package] = next((line for line in lines if line.startswith("ERROR")), lines[-1])
+    why = environment.install([*BASE, *(PINNED[name][:2] for name in names)])
     for package, _ in BASE:
         if package in why:
             print(f"SKIP: no {package}, and it cannot be installed: {why[package]}")
@@ -104,31 +71,13 @@ class Race:
     def run(self, engine, model, threads, **job):
         """What worker.py answers; None when the engine is out."""
         vocabulary, folder, lower = model
-        answer = self.work / f"answer_{os.getpid()}.json"
-        answer.unlink(missing_ok=True)
-        file = self.work / f"job_{os.getpid()}.json"
         cores = [self.core] if threads == 1 else self.all_cores
         job.update(engine=engine, model=folder, lower=lower, threads=threads, cores=cores,
-                   bench=self.args.bench, answer=str(answer))
-        file.write_text(json.dumps(job), "utf-8")
-        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads),
-                           TOKENIZERS_PARALLELISM="true" if threads > 1 else "false",
-                           TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
-        why = None
-        try:
-            done = subprocess.run([sys.executable, str(HERE / "worker.py"), str(file)], check=False,
-                                  env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-                                  timeout=HOURS)
-            result = json.loads(answer.read_text("utf-8")) if answer.exists() else None
-            if result is None:
-                lines = done.stderr.decode(errors="replace").strip().split("\n")
-                why = f"its process ended with {done.returncode}: {lines[-1]}"
-            elif isinstance(result, dict):
-                why = result["cannot"]
-        except subprocess.TimeoutExpired:
-            why = "it took too long"
-        for path in (answer, file):
-            path.unlink(missing_ok=True)
+                   bench=self.args.bench)
+        variables = dict(RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads),
+                         TOKENIZERS_PARALLELISM="true" if threads > 1 else "false",
+                         TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
+        result, why = environment.run_job("worker.py", job, self.work, variables)
         if why:
             self.skip(engine, vocabulary, why)
             return None
@@ -235,25 +184,6 @@ class Race:
                         self.time(engine, model, corpus, threads)
 
 
-def git(*arguments):
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True,
-                          check=False)
-    return done.stdout.strip() if not done.returncode else ""
-
-
-def header(args):
-    # What lies under tests/peers cannot change what ours does.
-    dirty = git("status", "--porcelain", "--", ".", ":!tests/peers")
-    command = ["tests/peers/tokenizers.py"] + [
-        os.path.basename(word) if os.path.isabs(word) else word for word in sys.argv[1:]]
-    return {"machine": report.processor(),
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            "commit": (git("rev-parse", "--short=12", "HEAD") or "unknown") +
-                      (" with changes" if dirty else ""),
-            "command": " ".join(command),
-            "runs": f"median of {args.repeats}"}
-
-
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bench", help="the program bench_tokenizer; without it, only peers race")
@@ -288,7 +218,7 @@ def parse():
 def measured(args):
     names = [name for name in ENGINES if name in args.engines.split(",") and
              (args.all or name not in BIG)]
-    enter(args.venv)
+    environment.enter(args.venv)
     engines, skipped = install(names)
     os.makedirs(args.work, mode=0o700, exist_ok=True)
     race = Race(args, engines, skipped)
@@ -305,8 +235,8 @@ def measured(args):
         if args.time:
             race.race(model, [corpus for corpus in wanted if corpus.timed])
     return race.failed, {
-        "header": header(args), "repeats": args.repeats, "results": race.results,
-        "differ": race.differ, "skipped": race.skipped,
+        "header": environment.header("tokenizers.py", args.repeats), "repeats": args.repeats,
+        "results": race.results, "differ": race.differ, "skipped": race.skipped,
         "versions": {name: PINNED[name][1] for name in engines},
         "forgets": ["wader"] + [name for name in engines if ENGINES[name].memory == "clear"],
         "corpora": [{"name": corpus.name, "titles": corpus.titles, "bytes": corpus.nbytes}

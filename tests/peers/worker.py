@@ -16,7 +16,8 @@ import sys
 import time
 
 sys.path.append(sys.path.pop(0))  # or tokenizers.py here would be taken for the package
-from engines import ENGINES, Cannot  # noqa: E402
+from engines import ENGINES  # noqa: E402
+from environment import Cannot, do_job  # noqa: E402
 
 
 def timed(engine, prepared):
@@ -96,18 +97,5 @@ def work_of_ours(job):
     return results
 
 
-def main():
-    with open(sys.argv[1], encoding="utf-8") as stream:
-        job = json.load(stream)
-    os.sched_setaffinity(0, job["cores"])
-    try:
-        answer = work_of_ours(job) if job["engine"] == "wader" else work(job)
-    except Exception as error:  # whatever a peer throws, the others go on
-        why = str(error).strip().split("\n")[0] or type(error).__name__
-        answer = {"cannot": why if isinstance(error, Cannot) else f"{type(error).__name__}: {why}"}
-    with open(job["answer"], "w", encoding="utf-8") as stream:
-        json.dump(answer, stream)
-
-
 if __name__ == "__main__":
-    main()
+    do_job(lambda job: work_of_ours(job) if job["engine"] == "wader" else work(job))
