@@ -144,26 +144,52 @@ static enum status try_cuda(const struct options *options, const struct device_r
 
 // ---- the CPU
 
+// The CPU's precision for --precision, `auto` being the exact one. STATUS_MODEL for what no CPU
+// computes in here, and what this one cannot.
+static enum status choose_cpu_precision(const struct options *options, const char *why_no_gpu,
+                                        struct device_choice *choice, struct error *error) {
+    struct error why;
+    enum status status = STATUS_OK;
+    switch (options->precision) {
+        case PRECISION_AUTO:
+        case PRECISION_FP32:
+            choice->cpu.precision = CPU_FP32;
+            choice->precision = "fp32";
+            return STATUS_OK;
+        case PRECISION_BF16:
+            choice->cpu.precision = CPU_BF16;
+            choice->precision = "bf16";
+            status = encoder_cpu_check(CPU_BF16, &why);
+            break;
+        case PRECISION_INT8:
+            choice->cpu.precision = CPU_INT8;
+            choice->precision = "int8";
+            status = encoder_cpu_check(CPU_INT8, &why);
+            break;
+        default:
+            status = error_set(&why, STATUS_MODEL,
+                               "on the CPU this version computes in fp32, bf16 and int8");
+    }
+    if (status == STATUS_OK) return STATUS_OK;
+    char word[OPTIONS_WORD_NBYTES];
+    return error_set(error, status, "--precision %s: %s%s%s; --precision fp32 does without",
+                     options_word("precision", options->precision, word), why.text,
+                     why_no_gpu[0] != '\0' ? "; on a GPU: " : "", why_no_gpu);
+}
+
 static enum status try_cpu(const struct options *options, const struct bert_config *config,
                            int32_t max_length, const struct device_user *user,
                            struct device_choice *choice, struct error *error) {
-    const char *why_no_gpu = choice->why_no_gpu.text;
-    if (options->precision != PRECISION_AUTO && options->precision != PRECISION_FP32) {
-        char word[OPTIONS_WORD_NBYTES];
-        return error_set(error, STATUS_MODEL,
-                         "--precision %s: on the CPU this version computes in fp32 only%s%s",
-                         options_word("precision", options->precision, word),
-                         why_no_gpu[0] != '\0' ? "; on a GPU: " : "", why_no_gpu);
-    }
     const int n_threads = options->threads > 0 ? options->threads : processors_available();
     choice->cpu =
         (struct encoder_limits){.batch_tokens = options->batch_tokens, .n_threads = n_threads};
     if (choice->cpu.batch_tokens == 0) {
         choice->cpu.batch_tokens = encoder_cpu_batch_tokens(config, n_threads, max_length);
     }
+    enum status status = choose_cpu_precision(options, choice->why_no_gpu.text, choice, error);
+    if (status != STATUS_OK) return status;
     choice->is_cuda = false;
     choice->device = "cpu";
-    choice->precision = "fp32";
     choice->hardware[0] = '\0';
     choice->n_passed_over = 0;
     snprintf(choice->workers, sizeof choice->workers, "%d thread%s", n_threads,

@@ -4,107 +4,118 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// Reads whole tensors one after the other into one new array: [a; b; ...].
-static enum status read_stacked(const struct tensor *tensors, int n_tensors, float **out,
-                                struct error *error) {
-    size_t n = 0;
-    for (int i = 0; i < n_tensors; i++) n += tensors[i].n_elements;
-    void *memory;
-    enum status status = alloc_array(&memory, n, sizeof(float), "weights", error);
-    if (status != STATUS_OK) return status;
-    float *values = memory;
-    size_t at = 0;
-    for (int i = 0; i < n_tensors; i++) {
-        tensor_read(tensors[i], 0, tensors[i].n_elements, values + at);
-        at += tensors[i].n_elements;
-        tensor_forget(tensors[i]);
-    }
-    *out = values;
-    return STATUS_OK;
-}
-
-enum { STACKED_MAX = 3 };  // query, key and value
-
-// Packs dense layers that share their input as one product: their outputs stand side by side.
-static enum status pack_stacked(const struct gemm *gemm, const struct dense *dense, int n_dense,
-                                struct gemm_weights **out, struct error *error) {
-    struct tensor weights[STACKED_MAX], biases[STACKED_MAX];
-    assert(n_dense <= STACKED_MAX);
-    for (int i = 0; i < n_dense; i++) {
-        weights[i] = dense[i].weight;
-        biases[i] = dense[i].bias;
-    }
-    float *weight = NULL, *bias = NULL;
-    enum status status = read_stacked(weights, n_dense, &weight, error);
-    if (status == STATUS_OK) status = read_stacked(biases, n_dense, &bias, error);
-    if (status == STATUS_OK) status = gemm_pack(gemm, weight, bias, out, error);
-    free(bias);
-    free(weight);
-    return status;
-}
-
 static enum status read_norm(const struct layer_norm *norm, struct norm_weights *out,
                              struct error *error) {
-    enum status status = read_stacked(&norm->weight, 1, &out->weight, error);
-    return status == STATUS_OK ? read_stacked(&norm->bias, 1, &out->bias, error) : status;
+    enum status status = read_values(&norm->weight, &out->weight, error);
+    return status == STATUS_OK ? read_values(&norm->bias, &out->bias, error) : status;
 }
 
-static enum status plan(struct cpu_model *model, struct gemm **out, int32_t n_in, int32_t n_out,
-                        enum gemm_epilogue epilogue, struct error *error) {
-    enum status status = gemm_create(model->engine, TILE_ROWS, n_in, n_out, epilogue, out, error);
-    if (status != STATUS_OK) return status;
-    size_t nbytes = gemm_scratch_nbytes(*out);
-    if (nbytes > model->scratch_nbytes) model->scratch_nbytes = nbytes;
-    return STATUS_OK;
+// ---- plans
+
+int32_t feed_parts_of(const struct bert_config *config, enum cpu_precision precision) {
+    const int32_t f = config->intermediate_size, most = 768;
+    if (precision == CPU_INT8) return 1;  // the range of a token's whole row is wanted
+    for (int32_t n = (f + most - 1) / most; n <= f / 64; n++) {
+        if (f % n == 0 && f / n % 64 == 0) return n;
+    }
+    return 1;
 }
 
 static enum status make_plans(struct cpu_model *model, struct error *error) {
+    static const enum gemm_type types[] = {
+        [CPU_FP32] = GEMM_FP32, [CPU_BF16] = GEMM_BF16, [CPU_INT8] = GEMM_INT8};
+    const enum gemm_type type = types[model->precision];
     const int32_t h = model->config.hidden_size, f = model->config.intermediate_size;
-    const enum gemm_epilogue gelu =
-        model->config.gelu == GELU_TANH ? GEMM_BIAS_GELU_TANH : GEMM_BIAS_GELU;
     // ReLU is not the library's: it makes 0 of NaN.
-    const enum gemm_epilogue head =
-        model->config.head_activation == HEAD_TANH ? GEMM_BIAS_TANH : GEMM_BIAS;
+    const bool tanh = model->config.head_activation == HEAD_TANH;
     const struct {
         struct gemm **out;
+        enum gemm_type type;
         int32_t n_in, n_out;
-        enum gemm_epilogue epilogue;
+        bool tanh;
     } plans[] = {
-        {&model->h_to_3h, h, 3 * h, GEMM_BIAS},
-        {&model->h_to_2h, h, 2 * h, GEMM_BIAS},
-        {&model->h_to_h, h, h, GEMM_BIAS},
-        {&model->h_to_f_gelu, h, f, gelu},
-        {&model->f_to_h, f, h, GEMM_BIAS},
-        {&model->h_to_h_head, h, h, head},
-        {&model->h_to_k, h, model->config.n_labels, GEMM_BIAS},
+        {&model->h_to_3h, type, h, 3 * h, false},
+        {&model->h_to_2h, type, h, 2 * h, false},
+        {&model->h_to_h, type, h, h, false},
+        {&model->h_to_f_part, type, h, f / model->n_parts, false},
+        {&model->f_to_h, type, f, h, false},
+        {&model->h_to_h_head, GEMM_FP32, h, h, tanh},
+        {&model->h_to_k, GEMM_FP32, h, model->config.n_labels, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
-        enum status status =
-            plan(model, plans[i].out, plans[i].n_in, plans[i].n_out, plans[i].epilogue, error);
+        const struct gemm_shape shape = {.type = plans[i].type,
+                                         .n_rows = model->tile_rows,
+                                         .n_in = plans[i].n_in,
+                                         .n_out = plans[i].n_out,
+                                         .tanh = plans[i].tanh};
+        enum status status = gemm_create(model->engine, &shape, plans[i].out, error);
         if (status != STATUS_OK) return status;
+        const size_t nbytes = gemm_scratch_nbytes(*plans[i].out);
+        if (nbytes > model->scratch_nbytes) model->scratch_nbytes = nbytes;
     }
     return STATUS_OK;
 }
 
-static enum status pack_layer(struct cpu_model *model, const struct bert_layer *from, bool last,
-                              struct layer_weights *to, struct error *error) {
+// ---- weights
+
+// `n_dense` whole dense layers of `width` outputs each, as one product.
+static enum status pack(const struct cpu_model *model, const struct gemm *gemm,
+                        const struct dense *dense, int n_dense, int32_t n_in, int32_t width,
+                        struct dense_weights *out, struct error *error) {
+    struct dense_part parts[3];  // query, key and value
+    assert(n_dense <= (int)ARRAY_LEN(parts));
+    for (int i = 0; i < n_dense; i++) parts[i] = (struct dense_part){&dense[i], 0, width};
+    return pack_dense(gemm, model->precision, n_in, parts, n_dense, out, error);
+}
+
+static enum status pack_intermediate(const struct cpu_model *model, const struct dense *dense,
+                                     struct layer_weights *to, struct error *error) {
+    const int32_t width = model->config.intermediate_size / model->n_parts;
+    void *memory;
+    enum status status =
+        alloc_zeroed(&memory, (size_t)model->n_parts, sizeof *to->intermediate, "weights", error);
+    if (status != STATUS_OK) return status;
+    to->intermediate = memory;
+    for (int32_t p = 0; p < model->n_parts && status == STATUS_OK; p++) {
+        const struct dense_part part = {dense, p * width, width};
+        status = pack_dense(model->h_to_f_part, model->precision, model->config.hidden_size, &part,
+                            1, &to->intermediate[p], error);
+    }
+    return status;
+}
+
+static enum status pack_layer(const struct cpu_model *model, const struct bert_layer *from,
+                              bool last, struct layer_weights *to, struct error *error) {
+    const int32_t h = model->config.hidden_size, f = model->config.intermediate_size;
     const struct dense qkv[] = {from->query, from->key, from->value};
     enum status status;
     if (last) {
-        status = pack_stacked(model->h_to_h, qkv, 1, &to->query, error);
-        if (status == STATUS_OK) status = pack_stacked(model->h_to_2h, qkv + 1, 2, &to->kv, error);
+        status = pack(model, model->h_to_h, qkv, 1, h, h, &to->query, error);
+        if (status != STATUS_OK) return status;
+        status = pack(model, model->h_to_2h, qkv + 1, 2, h, h, &to->kv, error);
     } else {
-        status = pack_stacked(model->h_to_3h, qkv, 3, &to->qkv, error);
+        status = pack(model, model->h_to_3h, qkv, 3, h, h, &to->qkv, error);
     }
     if (status != STATUS_OK) return status;
-    status = pack_stacked(model->h_to_h, &from->attention_output, 1, &to->attention_output, error);
+    status =
+        pack(model, model->h_to_h, &from->attention_output, 1, h, h, &to->attention_output, error);
     if (status != STATUS_OK) return status;
-    status = pack_stacked(model->h_to_f_gelu, &from->intermediate, 1, &to->intermediate, error);
+    status = pack_intermediate(model, &from->intermediate, to, error);
     if (status != STATUS_OK) return status;
-    status = pack_stacked(model->f_to_h, &from->output, 1, &to->output, error);
+    status = pack(model, model->f_to_h, &from->output, 1, f, h, &to->output, error);
     if (status != STATUS_OK) return status;
     status = read_norm(&from->attention_norm, &to->attention_norm, error);
     return status == STATUS_OK ? read_norm(&from->output_norm, &to->output_norm, error) : status;
+}
+
+// The head's products are fp32 in every tier.
+static enum status pack_head(const struct gemm *gemm, const struct dense *dense, int32_t n_in,
+                             int32_t n_out, struct gemm_weights **out, struct error *error) {
+    const struct dense_part part = {dense, 0, n_out};
+    struct dense_weights weights = {0};
+    enum status status = pack_dense(gemm, CPU_FP32, n_in, &part, 1, &weights, error);
+    *out = weights.packed;
+    return status;
 }
 
 // Every token of a title has type 0, if the model has types, so its embedding is a constant that
@@ -113,7 +124,7 @@ static enum status read_positions(struct cpu_model *model, const struct bert_wei
                                   struct error *error) {
     const size_t h = (size_t)model->config.hidden_size;
     enum status status =
-        read_stacked(&weights->position_embeddings, 1, &model->position_embeddings, error);
+        read_values(&weights->position_embeddings, &model->position_embeddings, error);
     if (status != STATUS_OK || model->config.type_vocab_size == 0) return status;
     void *memory;
     status = alloc_array(&memory, h, sizeof(float), "embeddings", error);
@@ -147,19 +158,33 @@ static enum status fill(struct cpu_model *model, const struct bert_weights *weig
             pack_layer(model, &weights->layers[l], l == n_layers - 1, &model->layers[l], error);
         if (status != STATUS_OK) return status;
     }
-    status = pack_stacked(model->h_to_h_head, &weights->pooler, 1, &model->pooler, error);
+    const int32_t h = model->config.hidden_size;
+    status = pack_head(model->h_to_h_head, &weights->pooler, h, h, &model->pooler, error);
     if (status != STATUS_OK) return status;
-    return pack_stacked(model->h_to_k, &weights->classifier, 1, &model->classifier, error);
+    return pack_head(model->h_to_k, &weights->classifier, h, model->config.n_labels,
+                     &model->classifier, error);
 }
 
-enum status cpu_model_create(const struct model *model, struct cpu_model **out,
-                             struct error *error) {
+size_t cpu_model_nbytes(const struct bert_config *config, enum cpu_precision precision) {
+    static const size_t sizes[] = {[CPU_FP32] = 4, [CPU_BF16] = 2, [CPU_INT8] = 1};
+    const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
+    return (size_t)config->n_layers * (4 * h * h + 2 * h * f) * sizes[precision];
+}
+
+enum status cpu_model_create(const struct model *model, enum cpu_precision precision,
+                             struct cpu_model **out, struct error *error) {
+    static const enum operand operands[] = {
+        [CPU_FP32] = OPERAND_F32, [CPU_BF16] = OPERAND_BF16, [CPU_INT8] = OPERAND_U8};
     void *memory;
     *out = NULL;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "the CPU encoder", error);
     if (status != STATUS_OK) return status;
     struct cpu_model *packed = memory;
     packed->config = model->config;
+    packed->precision = precision;
+    packed->operand = operands[precision];
+    packed->tile_rows = tile_rows_of(precision);
+    packed->n_parts = feed_parts_of(&model->config, precision);
     packed->kernels = kernels_choose();
     packed->word_embeddings = model->weights.word_embeddings;
     status = fill(packed, &model->weights, error);
@@ -180,12 +205,15 @@ void cpu_model_destroy(struct cpu_model *model) {
     if (model == NULL) return;
     for (int32_t l = 0; model->layers != NULL && l < model->config.n_layers; l++) {
         struct layer_weights *layer = &model->layers[l];
-        gemm_weights_destroy(layer->qkv);
-        gemm_weights_destroy(layer->query);
-        gemm_weights_destroy(layer->kv);
-        gemm_weights_destroy(layer->attention_output);
-        gemm_weights_destroy(layer->intermediate);
-        gemm_weights_destroy(layer->output);
+        dense_weights_free(&layer->qkv);
+        dense_weights_free(&layer->query);
+        dense_weights_free(&layer->kv);
+        dense_weights_free(&layer->attention_output);
+        for (int32_t p = 0; layer->intermediate != NULL && p < model->n_parts; p++) {
+            dense_weights_free(&layer->intermediate[p]);
+        }
+        free(layer->intermediate);
+        dense_weights_free(&layer->output);
         norm_free(&layer->attention_norm);
         norm_free(&layer->output_norm);
     }
@@ -197,7 +225,7 @@ void cpu_model_destroy(struct cpu_model *model) {
     gemm_destroy(model->h_to_3h);
     gemm_destroy(model->h_to_2h);
     gemm_destroy(model->h_to_h);
-    gemm_destroy(model->h_to_f_gelu);
+    gemm_destroy(model->h_to_f_part);
     gemm_destroy(model->f_to_h);
     gemm_destroy(model->h_to_h_head);
     gemm_destroy(model->h_to_k);

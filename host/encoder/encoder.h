@@ -21,10 +21,20 @@
 #include "host/base/base.h"
 #include "weights/model.h"
 
+// In what a CPU encoder multiplies. Between the products all is fp32: the residual stream,
+// LayerNorm, softmax, GELU before its rounding, and the head with its products.
+enum cpu_precision {
+    CPU_FP32,  // any processor: the exact tier
+    CPU_BF16,  // AVX-512 BF16 or AMX: weights and what they are multiplied with in bfloat16
+    CPU_INT8,  // AVX-512 VNNI, AVX-VNNI or AMX: weights in 8 bits with a scale for each output
+               // channel, what they are multiplied with in 8 bits with a range for each token
+};
+
 struct encoder_limits {
-    int32_t batch_tokens;  // most tokens in one batch, at least the longest title
-    int32_t n_threads;     // worker threads of a CPU encoder
-    int32_t n_slots;       // batches in flight, at least 1; 0 lets the encoder choose
+    int32_t batch_tokens;          // most tokens in one batch, at least the longest title
+    int32_t n_threads;             // worker threads of a CPU encoder
+    int32_t n_slots;               // batches in flight, at least 1; 0 lets the encoder choose
+    enum cpu_precision precision;  // of a CPU encoder
 };
 
 // The arrays belong to the encoder and live as long as it does. Whoever holds the slot writes
@@ -56,7 +66,11 @@ struct encoder_ops {
     void (*destroy)(struct encoder *encoder);
 };
 
-// The fp32 encoder on the CPU. `model` must outlive it. STATUS_IO when memory does not suffice;
+// STATUS_MODEL, saying what is missing, when this processor, or the library for it, cannot compute
+// in `precision` natively.
+enum status encoder_cpu_check(enum cpu_precision precision, struct error *error);
+
+// The encoder on the CPU. `model` must outlive it. STATUS_IO when memory does not suffice;
 // STATUS_USAGE, naming the most that fits, when `batch_tokens` asks for more than there is;
 // STATUS_MODEL when the processor or the library cannot do it. `*out` is NULL on failure.
 enum status encoder_create_cpu(const struct model *model, const struct encoder_limits *limits,

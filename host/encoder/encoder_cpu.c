@@ -180,15 +180,15 @@ static enum status start_workers(struct cpu_encoder *cpu, int32_t n_threads, str
 
 // Working memory of the whole encoder, without the weights; SIZE_MAX where that is not enough to
 // count it, as with a thread for every int32_t.
-static size_t working_nbytes(const struct bert_config *config, int32_t batch_tokens,
-                             int32_t n_threads, int32_t n_slots) {
+static size_t working_nbytes(const struct bert_config *config, const struct encoder_limits *limits,
+                             int32_t batch_tokens, int32_t n_slots) {
     const size_t titles = (size_t)titles_cap_of(batch_tokens);
     const size_t slot = ((size_t)batch_tokens + titles + 1) * sizeof(int32_t) +
                         titles * (size_t)config->n_labels * sizeof(float);
+    const size_t thread = cpu_memory_lay_out(config, limits->precision, batch_tokens, 0, NULL);
     size_t threads, slots, all;
-    const bool fits =
-        size_mul((size_t)n_threads, cpu_forward_nbytes(config, batch_tokens), &threads) &&
-        size_mul((size_t)n_slots, slot, &slots) && size_add(threads, slots, &all);
+    const bool fits = size_mul((size_t)limits->n_threads, thread, &threads) &&
+                      size_mul((size_t)n_slots, slot, &slots) && size_add(threads, slots, &all);
     return fits ? all : SIZE_MAX;
 }
 
@@ -197,19 +197,14 @@ static int32_t slots_of(int32_t n_threads) {
     return n_threads < INT32_MAX - 2 ? n_threads + 2 : INT32_MAX;
 }
 
-// The packed weights of the products, nearly all that the encoder keeps of a model.
-static size_t packed_nbytes(const struct bert_config *config) {
-    const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
-    return (size_t)config->n_layers * (4 * h * h + 2 * h * f) * sizeof(float);
-}
-
-// The largest batch whose working memory is at most `room`, below `too_many`; 0 where none is.
-static int32_t largest_batch(const struct bert_config *config, size_t room, int32_t too_many,
-                             int32_t n_threads, int32_t n_slots) {
-    int32_t fits = 0;
+// The largest batch whose working memory is at most `room`, below the one that was asked for; 0
+// where none is.
+static int32_t largest_batch(const struct bert_config *config, size_t room,
+                             const struct encoder_limits *limits, int32_t n_slots) {
+    int32_t fits = 0, too_many = limits->batch_tokens;
     while (too_many - fits > 1) {
         int32_t middle = fits + (too_many - fits) / 2;
-        bool enough = working_nbytes(config, middle, n_threads, n_slots) <= room;
+        bool enough = working_nbytes(config, limits, middle, n_slots) <= room;
         *(enough ? &fits : &too_many) = middle;
     }
     return fits;
@@ -220,14 +215,14 @@ static int32_t largest_batch(const struct bert_config *config, size_t room, int3
 static enum status check_memory(const struct bert_config *config,
                                 const struct encoder_limits *limits, int32_t n_slots,
                                 struct error *error) {
-    const size_t available = memory_available(), packed = packed_nbytes(config);
+    const size_t available = memory_available();
+    const size_t packed = cpu_model_nbytes(config, limits->precision);
     const size_t most = available / 20 * 19, safe = available / 5 * 4;
     if (packed < most &&
-        working_nbytes(config, limits->batch_tokens, limits->n_threads, n_slots) <= most - packed) {
+        working_nbytes(config, limits, limits->batch_tokens, n_slots) <= most - packed) {
         return STATUS_OK;
     }
-    const int32_t fits = largest_batch(config, packed < safe ? safe - packed : 0,
-                                       limits->batch_tokens, limits->n_threads, n_slots);
+    const int32_t fits = largest_batch(config, packed < safe ? safe - packed : 0, limits, n_slots);
     if (fits == 0) {
         return error_set(error, STATUS_USAGE,
                          "%d threads need more memory than there is (%zu MiB), even with the "
@@ -240,15 +235,23 @@ static enum status check_memory(const struct bert_config *config,
                      (int)limits->batch_tokens, available >> 20, (int)limits->n_threads, (int)fits);
 }
 
+// Whole tiles of every tier, so that none has rows left over.
 int32_t encoder_cpu_batch_tokens(const struct bert_config *config, int32_t n_threads,
                                  int32_t max_length) {
+    const struct encoder_limits limits = {.n_threads = n_threads, .precision = CPU_FP32};
     const size_t budget = (size_t)96 << 20;
-    int32_t tokens = 4096;
-    while (tokens > TILE_ROWS &&
-           working_nbytes(config, tokens, n_threads, slots_of(n_threads)) > budget) {
-        tokens /= 2;
+    int32_t tiles = 10;
+    while (tiles > 1 &&
+           working_nbytes(config, &limits, tiles * TILE_ROWS_ALL, slots_of(n_threads)) > budget) {
+        tiles--;
     }
-    return tokens > max_length ? tokens : max_length;
+    return tiles * TILE_ROWS_ALL > max_length ? tiles * TILE_ROWS_ALL : max_length;
+}
+
+enum status encoder_cpu_check(enum cpu_precision precision, struct error *error) {
+    static const enum gemm_type types[] = {
+        [CPU_FP32] = GEMM_FP32, [CPU_BF16] = GEMM_BF16, [CPU_INT8] = GEMM_INT8};
+    return gemm_type_check(types[precision], error);
 }
 
 enum status encoder_cpu_measure(const struct bert_config *config,
@@ -256,9 +259,10 @@ enum status encoder_cpu_measure(const struct bert_config *config,
                                 struct encoder_cpu_memory *memory, struct error *error) {
     assert(limits->n_threads >= 1 && limits->batch_tokens >= 1);
     const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : slots_of(limits->n_threads);
-    memory->weights_nbytes = packed_nbytes(config);
-    memory->working_nbytes =
-        working_nbytes(config, limits->batch_tokens, limits->n_threads, n_slots);
+    enum status status = encoder_cpu_check(limits->precision, error);
+    if (status != STATUS_OK) return status;
+    memory->weights_nbytes = cpu_model_nbytes(config, limits->precision);
+    memory->working_nbytes = working_nbytes(config, limits, limits->batch_tokens, n_slots);
     return check_memory(config, limits, n_slots, error);
 }
 
@@ -268,7 +272,8 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
     *out = NULL;
     assert(limits->n_threads >= 1 && limits->batch_tokens >= 1);
     const int32_t n_slots = limits->n_slots > 0 ? limits->n_slots : slots_of(limits->n_threads);
-    enum status status = check_memory(config, limits, n_slots, error);
+    enum status status = encoder_cpu_check(limits->precision, error);
+    if (status == STATUS_OK) status = check_memory(config, limits, n_slots, error);
     if (status != STATUS_OK) return status;
     void *memory;
     status = alloc_zeroed(&memory, 1, sizeof(struct cpu_encoder), "the encoder", error);
@@ -288,7 +293,8 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
     pthread_cond_init(&cpu->done, NULL);
     pthread_cond_init(&cpu->started, NULL);
     status = make_slots(cpu, error);
-    if (status == STATUS_OK) status = cpu_model_create(model, &cpu->model, error);
+    if (status == STATUS_OK)
+        status = cpu_model_create(model, limits->precision, &cpu->model, error);
     if (status == STATUS_OK) status = start_workers(cpu, limits->n_threads, error);
     if (status != STATUS_OK) {
         encoder_destroy(&cpu->base);

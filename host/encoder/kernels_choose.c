@@ -32,7 +32,14 @@ const struct kernels *kernels_choose(void) {
     return sets[0];
 }
 
+size_t operand_size(enum operand operand) {
+    static const size_t sizes[] = {
+        [OPERAND_F32] = sizeof(float), [OPERAND_BF16] = sizeof(uint16_t), [OPERAND_U8] = 1};
+    return sizes[operand];
+}
+
 size_t attention_scratch_len(int32_t n_keys, int32_t head_size) {
-    size_t width = ((size_t)n_keys + KERNELS_LANES - 1) / KERNELS_LANES * KERNELS_LANES;
-    return width * ((size_t)head_size + 1);
+    const size_t n = (size_t)n_keys, d = (size_t)head_size;
+    const size_t width = (n + KERNELS_LANES - 1) / KERNELS_LANES * KERNELS_LANES;
+    return width * (d + ATTENTION_QUERIES) + 3 * n * d;
 }

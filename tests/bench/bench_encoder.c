@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How fast the CPU encoder is, and how near to the matrix library's own rate on the same shapes:
-//   bench_encoder [--layers 12] [--hidden 768] [--heads 12] [--feed 3072] [--length 16]
-//                 [--titles 2048] [--threads 1] [--batch-tokens N]
+// How fast the CPU encoder is in each precision that this processor has, and how near to the matrix
+// library's own rate on the same shapes:
+//   bench_encoder [--layers 12] [--hidden 768] [--heads 12] [--feed 3072] [--length 20]
+//                 [--titles 768] [--rounds 5] [--threads 1] [--batch-tokens N]
 // The default shape is bert-base-multilingual-cased with a small vocabulary; the weights are
 // random. What it prints first, machine and command, is what the figures are good for.
 #include <time.h>
@@ -24,18 +25,31 @@ static void fill(float *out, size_t n, double size) {
 }
 
 struct options {
-    int32_t layers, hidden, heads, feed, length, titles, threads, batch_tokens;
+    int32_t layers, hidden, heads, feed, length, titles, rounds, threads, batch_tokens;
 };
 
+struct tier {
+    const char *name;
+    enum cpu_precision precision;
+    enum gemm_type type;
+};
+static const struct tier tiers[] = {
+    {"fp32", CPU_FP32, GEMM_FP32}, {"bf16", CPU_BF16, GEMM_BF16}, {"int8", CPU_INT8, GEMM_INT8}};
+
 static struct options read_options(int argc, char **argv) {
-    struct options options = {12, 768, 12, 3072, 16, 2048, 1, 0};
+    struct options options = {12, 768, 12, 3072, 20, 768, 5, 1, 0};
     const struct {
         const char *name;
         int32_t *value;
-    } known[] = {{"--layers", &options.layers},   {"--hidden", &options.hidden},
-                 {"--heads", &options.heads},     {"--feed", &options.feed},
-                 {"--length", &options.length},   {"--titles", &options.titles},
-                 {"--threads", &options.threads}, {"--batch-tokens", &options.batch_tokens}};
+    } known[] = {{"--layers", &options.layers},
+                 {"--hidden", &options.hidden},
+                 {"--heads", &options.heads},
+                 {"--feed", &options.feed},
+                 {"--length", &options.length},
+                 {"--titles", &options.titles},
+                 {"--rounds", &options.rounds},
+                 {"--threads", &options.threads},
+                 {"--batch-tokens", &options.batch_tokens}};
     for (int i = 1; i < argc; i += 2) {
         size_t k = 0;
         while (k < ARRAY_LEN(known) && strcmp(argv[i], known[k].name) != 0) k++;
@@ -171,37 +185,72 @@ static double run(struct encoder *encoder, int32_t n_titles, int32_t length) {
 
 // ---- the library alone
 
-// Seconds of one product of TILE_ROWS rows, the best of several rounds.
-static double product_seconds(struct gemm_engine *engine, struct gemm_stream *stream, int32_t n_in,
-                              int32_t n_out, enum gemm_epilogue epilogue) {
-    const size_t in = (size_t)n_in, out = (size_t)n_out;
+// A product of one tile.
+struct product {
     struct gemm *gemm;
     struct gemm_weights *packed;
+    void *x, *y, *scratch;  // [rows, n_in], [rows, n_out]
+};
+
+static void *aligned(size_t nbytes) {
+    void *memory = aligned_alloc(64, nbytes / 64 * 64 + 64);
+    if (memory == NULL) {
+        perror("bench_encoder");
+        exit(1);
+    }
+    return memory;
+}
+
+// Bytes of half an element's worth serve all types: 1.0 and 0.01 or so, no subnormals.
+static struct product product_make(struct gemm_engine *engine, const struct gemm_shape *shape) {
+    const size_t in = (size_t)shape->n_in, out = (size_t)shape->n_out;
+    const size_t rows = (size_t)shape->n_rows;
+    const size_t size = shape->type == GEMM_INT8 ? 1 : shape->type == GEMM_BF16 ? 2 : 4;
+    struct product made;
     struct error error;
-    must(gemm_create(engine, TILE_ROWS, n_in, n_out, epilogue, &gemm, &error), &error);
-    float *weight = must_zeroed(in * out, sizeof *weight), *bias = must_zeroed(out, sizeof *bias);
-    float *x = must_zeroed(TILE_ROWS * in, sizeof *x), *y = must_zeroed(TILE_ROWS * out, sizeof *y);
-    void *scratch = must_zeroed(gemm_scratch_nbytes(gemm) + 64, 1);
-    fill(weight, in * out, 1.5 / sqrt(n_in));
-    fill(x, TILE_ROWS * in, 1);
-    must(gemm_pack(gemm, weight, bias, &packed, &error), &error);
+    must(gemm_create(engine, shape, &made.gemm, &error), &error);
+    float *bias = aligned(out * sizeof *bias);
+    void *weight = aligned(in * out * size);
+    made.x = aligned(rows * in * size);
+    made.y = aligned(rows * out * 4);
+    made.scratch = aligned(gemm_scratch_nbytes(made.gemm));
+    fill(bias, out, 1);
+    memset(weight, 0x3c, in * out * size);
+    memset(made.x, 0x3f, rows * in * size);
+    must(gemm_pack(made.gemm, weight, shape->type == GEMM_INT8 ? NULL : bias, &made.packed, &error),
+         &error);
+    free(weight);
+    free(bias);
+    return made;
+}
+
+static void product_free(struct product *product) {
+    gemm_weights_destroy(product->packed);
+    gemm_destroy(product->gemm);
+    free(product->scratch);
+    free(product->y);
+    free(product->x);
+}
+
+// Seconds of one product, the best of several rounds. Two sets of weights take turns with the
+// layer's other ones in the encoder, so here several do: none is in the nearest cache.
+static double product_seconds(struct gemm_engine *engine, struct gemm_stream *stream,
+                              const struct gemm_shape *shape) {
+    enum { N_COPIES = 4 };
+    struct product copies[N_COPIES];
+    struct error error;
+    for (int c = 0; c < N_COPIES; c++) copies[c] = product_make(engine, shape);
     double best = INFINITY;
-    for (int round = 0; round < 20; round++) {
-        const double begin = now_seconds();
-        for (int n = 0; n < 4; n++) {
-            must(gemm_run(gemm, packed, stream, x, y,
-                          (char *)scratch + (64 - (uintptr_t)scratch % 64), &error),
+    for (int round = 0; round < 30; round++) {
+        const double begin = processor_seconds();
+        for (int c = 0; c < N_COPIES; c++) {
+            must(gemm_run(copies[c].gemm, copies[c].packed, stream, copies[0].x, copies[0].y,
+                          copies[0].scratch, &error),
                  &error);
         }
-        best = fmin(best, (now_seconds() - begin) / 4);
+        best = fmin(best, (processor_seconds() - begin) / N_COPIES);
     }
-    gemm_weights_destroy(packed);
-    gemm_destroy(gemm);
-    free(scratch);
-    free(y);
-    free(x);
-    free(bias);
-    free(weight);
+    for (int c = 0; c < N_COPIES; c++) product_free(&copies[c]);
     return best;
 }
 
@@ -210,18 +259,17 @@ struct work {
 };
 
 // The last layer's products other than keys and values have one row for each title.
-static struct work products_of(const struct options *options) {
+static struct work products_of(const struct options *options, const struct tier *tier) {
     const int32_t h = options->hidden, f = options->feed;
     const double inner = (options->layers - 1) * (double)options->length, last = options->length;
     const struct {
         int32_t n_in, n_out;
-        enum gemm_epilogue epilogue;
+        enum gemm_type type;
         double rows;
     } products[] = {
-        {h, 3 * h, GEMM_BIAS, inner}, {h, 2 * h, GEMM_BIAS, last},
-        {h, h, GEMM_BIAS, inner + 2}, {h, f, GEMM_BIAS_GELU, inner + 1},
-        {f, h, GEMM_BIAS, inner + 1}, {h, h, GEMM_BIAS_TANH, 1},
-        {h, N_LABELS, GEMM_BIAS, 1},
+        {h, 3 * h, tier->type, inner}, {h, 2 * h, tier->type, last},  {h, h, tier->type, inner + 2},
+        {h, f, tier->type, inner + 1}, {f, h, tier->type, inner + 1}, {h, h, GEMM_FP32, 1},
+        {h, N_LABELS, GEMM_FP32, 1},
     };
     struct gemm_engine *engine;
     struct gemm_stream *stream;
@@ -229,53 +277,67 @@ static struct work products_of(const struct options *options) {
     struct work work = {0, 0};
     must(gemm_engine_create(&engine, &error), &error);
     must(gemm_stream_create(engine, &stream, &error), &error);
+    printf("%s library ", tier->name);
     for (size_t i = 0; i < ARRAY_LEN(products); i++) {
-        const int32_t n_in = products[i].n_in, n_out = products[i].n_out;
-        const double flops = 2.0 * n_in * n_out;
-        const double seconds =
-            product_seconds(engine, stream, n_in, n_out, products[i].epilogue) / TILE_ROWS;
-        printf("library  %d to %d: %.1f GFLOP/s\n", n_in, n_out, flops / seconds * 1e-9);
+        const struct gemm_shape shape = {.type = products[i].type,
+                                         .n_rows = tile_rows_of(tier->precision),
+                                         .n_in = products[i].n_in,
+                                         .n_out = products[i].n_out};
+        const double flops = 2.0 * shape.n_in * shape.n_out;
+        const double seconds = product_seconds(engine, stream, &shape) / shape.n_rows;
+        printf(" %d to %d: %.1f;", shape.n_in, shape.n_out, flops / seconds * 1e-9);
         work.flops += products[i].rows * flops;
         work.seconds += products[i].rows * seconds;
     }
+    printf(" Gop/s\n");
     gemm_stream_destroy(stream);
     gemm_engine_destroy(engine);
     return work;
 }
 
-int main(int argc, char **argv) {
-    const struct options options = read_options(argc, argv);
+static void bench(const struct options *options, const struct pool *pool, const struct tier *tier) {
     struct encoder *encoder;
     struct error error;
+    if (encoder_cpu_check(tier->precision, &error) != STATUS_OK) {
+        printf("%s SKIP: %s\n", tier->name, error.text);
+        return;
+    }
+    const int32_t batch_tokens =
+        options->batch_tokens > 0
+            ? options->batch_tokens
+            : encoder_cpu_batch_tokens(&pool->model.config, options->threads, options->length);
+    const struct encoder_limits limits = {
+        .batch_tokens = batch_tokens, .n_threads = options->threads, .precision = tier->precision};
+    double begin = now_seconds(), seconds = INFINITY, busy = INFINITY;
+    must(encoder_create_cpu(&pool->model, &limits, &encoder, &error), &error);
+    printf("%s ready in %.2f s\n", tier->name, now_seconds() - begin);
+    run(encoder, batch_tokens / options->length, options->length);  // pages in, clocks up
+    for (int32_t r = 0; r < options->rounds; r++) {
+        begin = processor_seconds();
+        seconds = fmin(seconds, run(encoder, options->titles, options->length));
+        busy = fmin(busy, processor_seconds() - begin);
+    }
+    encoder_destroy(encoder);
+    const struct work work = products_of(options, tier);
+    printf(
+        "%s encoder %d titles of %d tokens, batches of %d tokens, %d threads, best of %d: %.2f s "
+        "(%.2f processor seconds)\n",
+        tier->name, options->titles, options->length, batch_tokens, options->threads,
+        options->rounds, seconds, busy);
+    printf(
+        "%s encoder %.1f titles/s, %.1f Gop/s of products; by processor seconds %.1f titles/s, "
+        "%.1f Gop/s: %.1f%% of the library's %.1f\n",
+        tier->name, options->titles / seconds, options->titles / seconds * work.flops * 1e-9,
+        options->titles / busy, options->titles / busy * work.flops * 1e-9,
+        100 * options->titles * work.seconds / busy, work.flops / work.seconds * 1e-9);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+    const struct options options = read_options(argc, argv);
     print_machine(argc, argv);
     struct pool pool = make_model(&options);
-    const int32_t batch_tokens =
-        options.batch_tokens > 0
-            ? options.batch_tokens
-            : encoder_cpu_batch_tokens(&pool.model.config, options.threads, options.length);
-    const struct encoder_limits limits = {.batch_tokens = batch_tokens,
-                                          .n_threads = options.threads};
-    must(encoder_create_cpu(&pool.model, &limits, &encoder, &error), &error);
-    run(encoder, batch_tokens / options.length, options.length);  // pages in, clocks up
-    const double begin = processor_seconds();
-    const double seconds = run(encoder, options.titles, options.length);
-    const double busy = processor_seconds() - begin;
-    encoder_destroy(encoder);
-    const struct work work = products_of(&options);
-    const double per_second = options.titles / seconds;
-    printf(
-        "encoder  %d titles of %d tokens in %.2f s (%.2f processor seconds), batches of %d "
-        "tokens, %d threads\n",
-        options.titles, options.length, seconds, busy, batch_tokens, options.threads);
-    printf(
-        "encoder  %.1f titles/s, %.0f tokens/s, %.1f GFLOP/s of products; by processor seconds "
-        "%.1f titles/s, %.1f GFLOP/s\n",
-        per_second, per_second * options.length, per_second * work.flops * 1e-9,
-        options.titles / busy, options.titles / busy * work.flops * 1e-9);
-    printf(
-        "bound    %.1f GFLOP/s by one thread: the library on the same shapes; the encoder's "
-        "threads reach %.0f%% of it by processor seconds\n",
-        work.flops / work.seconds * 1e-9, 100 * options.titles * work.seconds / busy);
+    for (size_t t = 0; t < ARRAY_LEN(tiers); t++) bench(&options, &pool, &tiers[t]);
     file_map_close(&pool.map);
     free(pool.layers);
     return check_failures == 0 ? 0 : 1;

@@ -213,9 +213,17 @@ def test_device(t):
     t.equal("but share the weights", two["memory"]["weights_nbytes"],
             one["memory"]["weights_nbytes"])
     t.equal("of the shape", one["memory"]["weights_nbytes"], 2 * (4 * 32 * 32 + 2 * 32 * 72) * 4)
+    for precision in e2e.cpu_precisions():
+        args = ("--device", "cpu", "--threads", "1", "--precision", precision, "--batch-tokens",
+                "640", "--max-length", "20")
+        value = facts(t, precision, model, *args)["device"]
+        t.equal("%s" % precision, value["precision"], precision)
+        t.equal("%s: of the shape" % precision, value["memory"]["weights_nbytes"],
+                2 * (4 * 32 * 32 + 2 * 32 * 72) * {"bf16": 2, "int8": 1}[precision])
+        t.check("%s: and memory to work with" % precision, value["memory"]["working_nbytes"] > 0)
     for what, args, code in (
             ("a GPU where there is none", ("--device", "cuda"), e2e.UNUSABLE),
-            ("bf16 on the CPU", ("--device", "cpu", "--precision", "bf16"), e2e.UNUSABLE),
+            ("fp16 on the CPU", ("--device", "cpu", "--precision", "fp16"), e2e.UNUSABLE),
             ("no such device", ("--device", "tpu"), e2e.USAGE),
             ("too long", ("--max-length", "41"), e2e.USAGE),
             ("too short", ("--max-length", "0"), e2e.USAGE),

@@ -27,6 +27,17 @@ def test_settings(t, source, wanted):
                 t.label(*ARGS, "--threads", str(threads), source).out == wanted)
 
 
+def test_precisions(t, source):
+    for precision in e2e.cpu_precisions():
+        args = [*ARGS, "--precision", precision]
+        wanted = t.label(*args, source).out
+        for tokens, threads in ((40, 1), (129, 2), (193, 3), (3840, 1), (20000, 4)):
+            result = t.label(*args, "--batch-tokens", str(tokens), "--threads", str(threads),
+                             source)
+            t.check("%s, --batch-tokens %d --threads %d" % (precision, tokens, threads),
+                    result.out == wanted, result)
+
+
 def test_neighbours(t, lines, wanted):
     rows = wanted.splitlines()
     rng = random.Random(t.seed)
@@ -123,6 +134,7 @@ def main():
     t.equal("rows out are rows in, in order", [r["id"] for r in first.rows()],
             list(range(1, N_TITLES + 1)))
     test_settings(t, source, first.out)
+    test_precisions(t, source)
     test_neighbours(t, data.splitlines(), first.out)
     test_packing(t, data, first.out)
     test_arrival(t, data, first.out)

@@ -236,17 +236,52 @@ def test_device(t):
     for device in ("cuda", "cuda:0", "cuda:0,1"):
         result = t.label("--device", device, stdin=b"gold\n", env={"CUDA_VISIBLE_DEVICES": ""})
         t.exits("--device %s where there is none" % device, result, e2e.UNUSABLE, device, "cpu")
-    for precision in ("bf16", "fp16", "fp8"):
+    for precision in ("fp16", "fp8"):
         refused(t, "--precision %s on a CPU" % precision, e2e.MODEL, precision, "fp32",
                 args=("--device", "cpu", "--precision", precision))
     rows = t.label("--device", "cpu", "--precision", "fp32", stdin=b"gold\n").rows()
     t.equal("--device cpu --precision fp32", len(rows), 1)
 
 
+def test_cpu_precisions(t):
+    """bf16 and int8 where this processor has them: near to fp32, by name in the record, refused
+    where oneDNN's own environment variable takes the instructions away."""
+    texts = "".join("title number %d\n" % i for i in range(300)).encode()
+    wanted = t.label("--scores", "logits", "--device", "cpu", stdin=texts).rows()
+    scale = max(abs(x) for row in wanted for x in row["logits"])
+    for precision, tolerance in (("bf16", 0.05), ("int8", 0.1)):
+        args = ("--scores", "logits", "--precision", precision)
+        if precision not in e2e.cpu_precisions():
+            t.exits("%s on a processor without" % precision, t.label(*args, stdin=texts),
+                    e2e.UNUSABLE, precision, "--precision fp32")
+            continue
+        result = t.label(*args, stdin=texts, env={"CUDA_VISIBLE_DEVICES": ""})
+        t.exits("--precision %s takes the CPU" % precision, result, e2e.OK,
+                "device: cpu, %s" % precision)
+        rows = result.rows()
+        apart = max(abs(x - y) for a, b in zip(rows, wanted)
+                    for x, y in zip(a["logits"], b["logits"]))
+        t.check("%s: logits near those of fp32, and not the same" % precision,
+                0 < apart <= tolerance * scale, "%g of %g" % (apart, scale))
+        source = e2e.write(t.directory(), "titles.txt", texts)
+        output = source + ".jsonl"
+        t.exits("%s into a file" % precision, t.label(*args, "-o", output, source), e2e.OK)
+        record = json.loads(e2e.read(output + ".meta.json"))
+        t.equal("%s: in the record" % precision, record["settings"]["precision"], precision)
+        t.exits("%s: the same again" % precision, t.label(*args, "-o", output, source), e2e.OK,
+                "is done already")
+        t.exits("fp32 after %s: labelled anew" % precision,
+                t.label("--scores", "logits", "-o", output, source), e2e.OK, "labelled in")
+        for isa in ("AVX512_CORE", "AVX2"):
+            result = t.label(*args, stdin=texts, env={"DNNL_MAX_CPU_ISA": isa})
+            t.exits("%s with %s and no more" % (precision, isa), result, e2e.UNUSABLE, precision,
+                    "--precision fp32", "AVX-512")
+
+
 def main():
     t = e2e.Suite(__doc__)
     for test in (test_directory, test_config, test_weights, test_nonfinite, test_vocabulary,
-                 test_case, test_labels, test_device):
+                 test_case, test_labels, test_device, test_cpu_precisions):
         test(t)
     t.finish()
 

@@ -140,6 +140,14 @@ def skip(why):
     sys.exit(77)
 
 
+def cpu_precisions():
+    """What --precision beside fp32 the CPU has here, by what Linux says of the processor."""
+    wanted = {"bf16": {"avx512_bf16", "amx_bf16"}, "int8": {"avx512_vnni", "avx_vnni", "amx_int8"}}
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = {word for line in file if line.startswith("flags") for word in line.split()}
+    return [name for name, any_of in wanted.items() if any_of & flags]
+
+
 def file_size_limit(nbytes):
     """For preexec_fn: writing beyond `nbytes` of a file fails, as on a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, nbytes))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A title's logits are the same bits alone and in any company: in every batch, at every place of
-// it, with every batch size, slot and number of threads: test_encoder_invariance [SEED]. Titles and
+// it, with every batch size, slot and number of threads, in every precision that this processor
+// has: test_encoder_invariance [SEED]. Titles and
 // batches are fresh in every run; the seed that is printed replays them.
 #include <pthread.h>
 #include <time.h>
@@ -26,12 +27,16 @@ struct titles {
 
 enum { N_SHORT = 5 };
 
+static enum cpu_precision precision;  // of every encoder below
+
 static struct encoder *open_encoder(const struct model *model, int32_t batch_tokens,
                                     int32_t n_threads, int32_t n_slots) {
     struct encoder *encoder;
     struct error error;
-    const struct encoder_limits limits = {
-        .batch_tokens = batch_tokens, .n_threads = n_threads, .n_slots = n_slots};
+    const struct encoder_limits limits = {.batch_tokens = batch_tokens,
+                                          .n_threads = n_threads,
+                                          .n_slots = n_slots,
+                                          .precision = precision};
     must(encoder_create_cpu(model, &limits, &encoder, &error), &error);
     CHECK(encoder->n_slots <= MOST_SLOTS && (n_slots == 0 || encoder->n_slots == n_slots));
     return encoder;
@@ -208,7 +213,7 @@ static void check_model(const struct tiny_model_spec *spec, struct check_random 
     struct model *model = tiny_model_open(spec);
     struct titles *titles = make_titles(model, random);
     check_variety(titles);
-    const int32_t sizes[] = {model->config.max_positions, 127, 128, 129, 1000, 5000};
+    const int32_t sizes[] = {model->config.max_positions, 127, 128, 129, 192, 193, 1000, 5000};
     for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
         for (int32_t n_threads = 1; n_threads <= 5; n_threads++) {
             check_company(model, titles, sizes[s], n_threads, random);
@@ -221,13 +226,9 @@ static void check_model(const struct tiny_model_spec *spec, struct check_random 
     model_close(model);
 }
 
-int main(int argc, char **argv) {
-    struct check_random random = {argc > 1 ? strtoull(argv[1], NULL, 0)
-                                           : (unsigned long long)time(NULL)};
-    printf("seed %llu\n", random.state);
-    fflush(stdout);
+static void check_precision(struct check_random *random) {
     struct tiny_model_spec spec = tiny_model_default();
-    check_model(&spec, &random);
+    check_model(&spec, random);
     spec.config.hidden_size = 45;  // 5 heads of 9: no whole vectors anywhere
     spec.config.n_heads = 5;
     spec.config.intermediate_size = 77;
@@ -235,6 +236,25 @@ int main(int argc, char **argv) {
     spec.config.n_labels = 9;
     spec.config.max_positions = MOST_TOKENS;
     spec.dtype = DTYPE_F16;
-    check_model(&spec, &random);
+    check_model(&spec, random);
+    spec.config.n_layers = 2;
+    spec.config.intermediate_size = 1536;  // in parts
+    check_model(&spec, random);
+}
+
+int main(int argc, char **argv) {
+    struct check_random random = {argc > 1 ? strtoull(argv[1], NULL, 0)
+                                           : (unsigned long long)time(NULL)};
+    printf("seed %llu\n", random.state);
+    fflush(stdout);
+    for (int p = CPU_FP32; p <= CPU_INT8; p++) {
+        struct error error;
+        precision = (enum cpu_precision)p;
+        if (encoder_cpu_check(precision, &error) == STATUS_OK) {
+            check_precision(&random);
+        } else {
+            printf("not in precision %d: %s\n", p, error.text);
+        }
+    }
     return check_result();
 }
