@@ -97,7 +97,17 @@ int device_batches_open(struct device_worker *worker) {
     return 0;
 }
 
+static void destroy_events(struct device_profile *profile) {
+    (void)gpu_event_destroy(profile->begun);
+    profile->begun = NULL;
+    for (int32_t m = 0; m < profile->marks.cap; m++) {
+        (void)gpu_event_destroy(profile->marks.events[m]);
+        profile->marks.events[m] = NULL;
+    }
+}
+
 void device_batches_close(struct device_worker *worker) {
+    if (worker->profile != NULL) destroy_events(worker->profile);
     for (int32_t i = 0; i < worker->n_batches; i++) {
         struct device_batch *batch = &worker->batches[i];
         (void)gpu_graph_destroy(batch->graph);
@@ -108,4 +118,61 @@ void device_batches_close(struct device_worker *worker) {
         (void)gpu_free_pinned(batch->pinned);
         *batch = (struct device_batch){0};
     }
+}
+
+// ---- what takes how long
+
+// Those that there are not yet.
+static int make_events(struct device_profile *profile) {
+    if (profile->begun == NULL) TRY(gpu_event_create(&profile->begun));
+    for (int32_t m = 0; m < profile->marks.cap; m++) {
+        struct CUevent_st **event = &profile->marks.events[m];
+        if (*event == NULL) TRY(gpu_event_create(event));
+    }
+    return 0;
+}
+
+static int add_seconds(struct device_profile *profile, enum encoder_work work,
+                       struct CUevent_st *begin, struct CUevent_st *end) {
+    double seconds;
+    TRY(gpu_event_seconds(begin, end, &seconds));
+    profile->seconds.seconds[work] += seconds;
+    return 0;
+}
+
+static int run_marked(struct device_worker *worker) {
+    struct device_profile *profile = worker->profile;
+    const int32_t i = profile->batch;
+    const struct device_batch *batch = &worker->batches[i];
+    const struct poll poll = worker_poll(worker);
+    TRY(gpu_event_record(profile->begun, worker->copy_in));
+    TRY(copy_inputs(worker, i));
+    worker->forward.marks = &profile->marks;
+    const int code = forward_enqueue(&worker->forward, i, worker->compute);
+    worker->forward.marks = NULL;
+    TRY(code);
+    TRY(copy_logits(worker, i));
+    return poll_event(&poll, batch->done);
+}
+
+static int read_marks(struct device_worker *worker) {
+    struct device_profile *profile = worker->profile;
+    const struct forward_marks *marks = &profile->marks;
+    const struct device_batch *batch = &worker->batches[profile->batch];
+    struct CUevent_st *before = batch->begun;
+    TRY(add_seconds(profile, ENCODER_COPY, profile->begun, batch->copied));
+    for (int32_t m = 0; m < marks->n; m++) {
+        TRY(add_seconds(profile, marks->works[m], before, marks->events[m]));
+        before = marks->events[m];
+    }
+    return add_seconds(profile, ENCODER_COPY, batch->computed, batch->done);
+}
+
+int device_batch_profile(struct device_worker *worker) {
+    struct device_profile *profile = worker->profile;
+    profile->marks.n = 0;
+    profile->seconds = (struct encoder_profile){0};
+    TRY(make_events(profile));
+    TRY(run_marked(worker));
+    return read_marks(worker);
 }

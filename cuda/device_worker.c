@@ -170,6 +170,14 @@ static void serve(struct device_worker *worker) {
     worker_lose(worker, &failure.error);
 }
 
+static enum status profile(struct device_worker *worker, struct failure *failure) {
+    const int code = device_batch_profile(worker);
+    if (code == 0) return STATUS_OK;
+    const enum status status = device_failed(worker, "a batch failed", code, failure);
+    worker_lose(worker, &failure->error);
+    return status;
+}
+
 void *worker_main(void *argument) {
     struct device_worker *worker = argument;
     for (;;) {
@@ -178,6 +186,7 @@ void *worker_main(void *argument) {
         const enum worker_step step = worker_next_step(worker);
         if (step == WORKER_PROBE) status = probe(worker, &failure);
         if (step == WORKER_OPEN) status = open_again(worker, &failure);
+        if (step == WORKER_PROFILE) status = profile(worker, &failure);
         if (step == WORKER_CLOSE) shut(worker);
         const bool out_of_memory = status != STATUS_OK && gpu_code_is_memory(failure.code);
         worker_report(worker, status, out_of_memory, &failure.error);

@@ -27,12 +27,21 @@ struct device_batch {
     bool is_done;  // under the mutex: its logits are there
 };
 
+// What WORKER_PROFILE is to do, and what came of it.
+struct device_profile {
+    int32_t batch;
+    struct forward_marks marks;
+    struct CUevent_st *begun;  // in front of everything
+    struct encoder_profile seconds;
+};
+
 enum worker_step {
     WORKER_NOTHING,
-    WORKER_PROBE,  // context, library, free memory
-    WORKER_OPEN,   // memory, weights, graphs, a first run of each, with `n_rows`; may come again
-    WORKER_SERVE,  // batches, until another step is asked for; reported at once
-    WORKER_CLOSE,  // everything is released, the thread ends
+    WORKER_PROBE,    // context, library, free memory
+    WORKER_OPEN,     // memory, weights, graphs, a first run of each, with `n_rows`; may come again
+    WORKER_PROFILE,  // one batch by itself, as `profile` has it; nothing else is on its way
+    WORKER_SERVE,    // batches, until another step is asked for; reported at once
+    WORKER_CLOSE,    // everything is released, the thread ends
 };
 
 struct device_worker {
@@ -47,10 +56,11 @@ struct device_worker {
     // What the steps make.
     struct CUstream_st *copy_in, *compute, *copy_out;
     struct matmul_context *matmuls;
-    size_t free_nbytes;            // by WORKER_PROBE
-    int32_t n_rows;                // for WORKER_OPEN
-    struct forward forward;        // by WORKER_OPEN, as are the batches
-    struct device_batch *batches;  // [n_batches]
+    size_t free_nbytes;              // by WORKER_PROBE
+    int32_t n_rows;                  // for WORKER_OPEN
+    struct forward forward;          // by WORKER_OPEN, as are the batches
+    struct device_batch *batches;    // [n_batches]
+    struct device_profile *profile;  // once WORKER_PROFILE was asked for
 
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -86,6 +96,10 @@ void worker_submit(struct device_worker *worker, int32_t batch);
 // With the same patience. STATUS_AGAIN when the device was lost before the batch was done.
 enum status worker_await_batch(struct device_worker *worker, int32_t batch, struct error *error);
 
+// Has `batch` computed by itself and asks the thread to serve again. No batch is on its way.
+enum status worker_profile(struct device_worker *worker, int32_t batch,
+                           struct encoder_profile *profile, struct error *error);
+
 // After WORKER_CLOSE. False when the thread is stuck: `worker` and all it uses must live on.
 bool worker_join(struct device_worker *worker);
 
@@ -118,5 +132,9 @@ void device_batches_close(struct device_worker *worker);
 
 // Enqueues batch `i`; its event `done` is behind everything.
 int device_batch_enqueue(struct device_worker *worker, int32_t i);
+
+// Runs the batch of worker->profile without a graph and waits for it: its logits are there then,
+// and where the time went. Its events go with device_batches_close.
+int device_batch_profile(struct device_worker *worker);
 
 #endif

@@ -83,8 +83,17 @@ static void cuda_destroy(struct encoder *encoder) {
     free(cuda);
 }
 
-static const struct encoder_ops cuda_ops = {
-    .slot = cuda_slot, .submit = cuda_submit, .wait = cuda_wait, .destroy = cuda_destroy};
+static enum status cuda_profile(struct encoder *encoder, int32_t i, struct encoder_profile *profile,
+                                struct error *error) {
+    struct cuda_encoder *cuda = (struct cuda_encoder *)encoder;
+    return worker_profile(worker_of(cuda, i), i / cuda->n_workers, profile, error);
+}
+
+static const struct encoder_ops cuda_ops = {.slot = cuda_slot,
+                                            .submit = cuda_submit,
+                                            .wait = cuda_wait,
+                                            .destroy = cuda_destroy,
+                                            .profile = cuda_profile};
 
 // ---- how many rows
 
@@ -256,6 +265,8 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
     cuda->base.n_slots = cuda->n_workers * cuda->workers[0].n_batches;
     cuda->base.batch_tokens = batch_tokens;
     cuda->base.titles_cap = memory_plan_titles(n_rows);
+    cuda->base.token_tile = n_rows;
+    cuda->base.title_tile = cuda->base.titles_cap;
     cuda->base.n_labels = model->config.n_labels;
     if (!has_graphs(cuda)) cuda->base.remark = "without CUDA graphs";
     cuda->base.max_length = max_positions < batch_tokens ? max_positions : batch_tokens;

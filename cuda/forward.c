@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/forward.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "cuda/attention_items.h"
 #include "cuda/device_weights.h"
 #include "cuda/kernels.h"
+#include "cuda/runtime.h"
 
 // A pass being enqueued. After the first failure nothing more is.
 struct pass {
@@ -21,6 +23,15 @@ static void *at(const struct pass *pass, size_t offset) {
 
 static const void *input(const struct pass *pass, size_t offset) {
     return pass->slot + offset;
+}
+
+// `work` ends here.
+static void mark(struct pass *pass, enum encoder_work work) {
+    struct forward_marks *marks = pass->forward->marks;
+    if (marks == NULL || pass->code != 0) return;
+    assert(marks->n < marks->cap);
+    marks->works[marks->n] = work;
+    pass->code = gpu_event_record(marks->events[marks->n++], pass->stream);
 }
 
 static void product(struct pass *pass, struct matmul *matmul, size_t x, size_t weight,
@@ -46,6 +57,7 @@ static void embed(struct pass *pass) {
             .position = at(pass, plan->position_embeddings),
             .weight = at(pass, plan->embedding_norm_weight),
             .bias = at(pass, plan->embedding_norm_bias), .out = at(pass, plan->hidden));
+    mark(pass, ENCODER_EMBED);
 }
 
 static void attend(struct pass *pass) {
@@ -61,6 +73,7 @@ static void attend(struct pass *pass) {
                 .items = input(pass, plan->slot.items), .starts = input(pass, plan->slot.starts),
                 .context = at(pass, plan->context));
     }
+    mark(pass, ENCODER_ATTENTION);
 }
 
 // hidden = LayerNorm(narrow + bias + hidden), for `n_rows` rows.
@@ -72,6 +85,7 @@ static void add_norm(struct pass *pass, int32_t n_rows, size_t hidden, size_t bi
             .x = at(pass, forward->plan.narrow), .x_bias = at(pass, bias),
             .residual = at(pass, hidden), .weight = at(pass, norm_weight),
             .bias = at(pass, norm_bias), .out = at(pass, hidden));
+    mark(pass, ENCODER_NORM);
 }
 
 // What follows attention, for all rows or for those of [CLS].
@@ -85,6 +99,7 @@ static void finish_layer(struct pass *pass, size_t begin, bool is_cls) {
     const size_t context = is_cls ? plan->cls_context : plan->context;
     product(pass, is_cls ? m->cls_attention_output : m->attention_output, context,
             begin + layer->attention_output_weight, NULL, plan->narrow);
+    mark(pass, ENCODER_ATTENTION_OUTPUT);
     add_norm(pass, n_rows, hidden, begin + layer->attention_output_bias,
              begin + layer->attention_norm_weight, begin + layer->attention_norm_bias);
     const bool in_epilogue = feed_in_epilogue(forward->dtype);
@@ -96,8 +111,10 @@ static void finish_layer(struct pass *pass, size_t begin, bool is_cls) {
                 .n_rows = n_rows, .n_columns = forward->config->intermediate_size,
                 .bias = at(pass, begin + layer->intermediate_bias), .x = at(pass, plan->wide));
     }
+    mark(pass, ENCODER_INTERMEDIATE);
     product(pass, is_cls ? m->cls_output : m->output, plan->wide, begin + layer->output_weight,
             NULL, plan->narrow);
+    mark(pass, ENCODER_OUTPUT);
     add_norm(pass, n_rows, hidden, begin + layer->output_bias, begin + layer->output_norm_weight,
              begin + layer->output_norm_bias);
 }
@@ -118,12 +135,14 @@ static void last_layer(struct pass *pass, size_t begin) {
             .cls = at(pass, plan->cls));
     product(pass, forward->matmuls.cls_query, plan->cls, weight,
             at(pass, begin + plan->layer.qkv_bias), plan->query);
+    mark(pass, ENCODER_QKV);
     ENQUEUE(pass, kernel_attention_cls, .dtype = forward->dtype, .n_titles = forward->n_titles,
             .n_heads = forward->config->n_heads,
             .head_size = forward->config->hidden_size / forward->config->n_heads,
             .scale = device_weights_scale(forward->config),
             .cu_seqlens = input(pass, plan->slot.cu_seqlens), .query = at(pass, plan->query),
             .key_value = at(pass, plan->wide), .context = at(pass, plan->cls_context));
+    mark(pass, ENCODER_ATTENTION);
     finish_layer(pass, begin, true);
 }
 
@@ -137,6 +156,7 @@ static void classify(struct pass *pass, int32_t slot) {
             .x_bias = at(pass, plan->pooler_bias), .weight = at(pass, plan->classifier_weight),
             .bias = at(pass, plan->classifier_bias),
             .logits = at(pass, plan->slots + (size_t)slot * plan->slot.nbytes + plan->slot.logits));
+    mark(pass, ENCODER_HEAD);
 }
 
 int forward_enqueue(const struct forward *forward, int32_t slot, struct CUstream_st *stream) {
@@ -150,6 +170,7 @@ int forward_enqueue(const struct forward *forward, int32_t slot, struct CUstream
         const size_t begin = plan->layers + (size_t)l * plan->layer_nbytes;
         product(&pass, forward->matmuls.qkv, plan->hidden, begin + plan->layer.qkv_weight,
                 at(&pass, begin + plan->layer.qkv_bias), plan->wide);
+        mark(&pass, ENCODER_QKV);
         attend(&pass);
         finish_layer(&pass, begin, false);
     }

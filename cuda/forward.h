@@ -9,12 +9,26 @@
 #include "cuda/device.h"
 #include "cuda/matmul.h"
 #include "cuda/memory_plan.h"
+#include "host/encoder/encoder.h"
 
 // The products of a pass: with T rows, and with N rows (the last layer's [CLS] rows).
 struct forward_matmuls {
     struct matmul *qkv, *key_value, *attention_output, *intermediate, *output;
     struct matmul *cls_query, *cls_attention_output, *cls_intermediate, *cls_output, *pooler;
 };
+
+// Events that a pass leaves behind each piece of its work, for who wants to know what takes how
+// long.
+struct forward_marks {
+    struct CUevent_st **events;  // [cap]
+    enum encoder_work *works;    // [cap] what ended with it
+    int32_t n, cap;
+};
+
+// As many as a pass leaves: seven a layer, embeddings and head.
+static inline int32_t forward_marks_cap(const struct bert_config *config) {
+    return 7 * config->n_layers + 2;
+}
 
 struct forward {
     const struct bert_config *config;
@@ -23,6 +37,7 @@ struct forward {
     int32_t n_rows, n_titles, n_multiprocessors;
     char *block;  // of plan.nbytes, weights uploaded, the rest written once with zeros
     struct forward_matmuls matmuls;
+    struct forward_marks *marks;  // NULL: none are left
 };
 
 // Plans the products; the rest of `forward` is filled in. STATUS_MODEL and `*code` as of

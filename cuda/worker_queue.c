@@ -103,6 +103,11 @@ static void destroy(struct device_worker *worker) {
     pthread_mutex_destroy(&worker->mutex);
     free(worker->batches);
     free(worker->queue);
+    if (worker->profile != NULL) {
+        free(worker->profile->marks.events);
+        free(worker->profile->marks.works);
+    }
+    free(worker->profile);
 }
 
 enum status worker_start(struct device_worker *worker, struct error *error) {
@@ -209,6 +214,42 @@ enum status worker_await_batch(struct device_worker *worker, int32_t batch, stru
     }
     pthread_mutex_unlock(&worker->mutex);
     return status;
+}
+
+static enum status make_profile(struct device_worker *worker, struct error *error) {
+    const int32_t cap = forward_marks_cap(&worker->config);
+    void *memory;
+    enum status status = alloc_zeroed(&memory, 1, sizeof *worker->profile, "a profile", error);
+    if (status != STATUS_OK) return status;
+    worker->profile = memory;
+    struct forward_marks *marks = &worker->profile->marks;
+    status = alloc_zeroed(&memory, (size_t)cap, sizeof *marks->events, "a profile", error);
+    if (status != STATUS_OK) return status;
+    marks->events = memory;
+    status = alloc_zeroed(&memory, (size_t)cap, sizeof *marks->works, "a profile", error);
+    if (status != STATUS_OK) return status;
+    marks->works = memory;
+    marks->cap = cap;
+    return STATUS_OK;
+}
+
+enum status worker_profile(struct device_worker *worker, int32_t batch,
+                           struct encoder_profile *profile, struct error *error) {
+    bool out_of_memory;
+    pthread_mutex_lock(&worker->mutex);
+    enum status status = worker->lost ? STATUS_AGAIN : STATUS_OK;
+    if (status != STATUS_OK && error != NULL) *error = worker->error;
+    pthread_mutex_unlock(&worker->mutex);
+    if (status != STATUS_OK) return status;
+    if (worker->profile == NULL) status = make_profile(worker, error);
+    if (status != STATUS_OK) return status;
+    worker->profile->batch = batch;
+    worker_ask(worker, WORKER_PROFILE);
+    status = worker_await(worker, &out_of_memory, error);
+    if (status != STATUS_OK) return status;
+    *profile = worker->profile->seconds;
+    worker_ask(worker, WORKER_SERVE);
+    return worker_await(worker, &out_of_memory, error);
 }
 
 bool worker_join(struct device_worker *worker) {

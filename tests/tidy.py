@@ -21,9 +21,10 @@ ROOMS = {
     "cuda": ["host/base", "host/encoder", "weights"],
     "host/encoder": ["host/base", "weights"],
     "host/stream": ["host/base", "host/encoder", "tokenizer"],
+    "host/bench": ["host/base", "host/encoder", "host/stream", "tokenizer", "weights"],
     "host/job": ["host/base", "host/stream", "weights"],
-    "host/cli": ["host/base", "host/encoder", "host/stream", "host/job", "tokenizer", "weights",
-                 "cuda"],
+    "host/cli": ["host/base", "host/bench", "host/encoder", "host/stream", "host/job", "tokenizer",
+                 "weights", "cuda"],
 }
 
 

@@ -60,6 +60,10 @@ enum status trie_build(struct trie *trie, const struct trie_key *keys, size_t n,
                        struct error *error);
 void trie_free(struct trie *trie);
 
+// Calls `seen` for every token below `root`, in order of its bytes, which are gone afterwards.
+void trie_each(const struct trie *trie, enum trie_root root,
+               void (*seen)(void *context, struct span token, int32_t id), void *context);
+
 struct trie_match {
     size_t len;  // bytes; 0: no token matches
     int32_t id;

@@ -13,7 +13,7 @@
 #include "host/cli/stop.h"
 #include "weights/quote.h"
 
-enum { POLL_MS = 100, TOKENIZERS_MAX = 8, NAMES_NBYTES = 500 };
+enum { POLL_MS = 100, NAMES_NBYTES = 500 };
 
 // One input on its way.
 struct eval_run {
@@ -174,13 +174,12 @@ _Noreturn static void stop_now(const struct eval *eval) {
 
 static enum status stream(struct eval_run *run, struct error *error) {
     struct eval *eval = run->eval;
-    const int n_threads = eval->engine.n_threads;
     const struct pipeline_config config = {
         .encoder = eval->engine.encoder,
         .tokenizer = eval->engine.tokenizer,
         .record_format = run->format,
         .max_length = eval->engine.max_length,
-        .n_tokenizers = n_threads < TOKENIZERS_MAX ? n_threads : TOKENIZERS_MAX,
+        .n_tokenizers = n_tokenizers(eval->engine.n_threads),
         .flush_ms = -1,
         .first_line = {.read = read_first_line, .context = run},
         .watcher = {.every = true, .seen = watch, .context = run},

@@ -16,10 +16,6 @@
 
 enum { BAD_SHOWN = 5, POLL_MS = 100 };
 
-// Each has chunks around it, and a few tokenize millions of titles a second: far more than a CPU
-// encodes.
-enum { TOKENIZERS_MAX = 8 };
-
 struct job {
     const struct options *options;
     struct bad_limit limit;
@@ -106,8 +102,7 @@ static enum status stream(const struct job *job, struct run *run, struct totals 
         .row_format = run->formats.row,
         .header = options->header && run->formats.row.kind == ROW_TSV,
         .max_length = job->engine.max_length,
-        .n_tokenizers =
-            job->engine.n_threads < TOKENIZERS_MAX ? job->engine.n_threads : TOKENIZERS_MAX,
+        .n_tokenizers = n_tokenizers(job->engine.n_threads),
         .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
         .fail_on_bad = options->on_bad == ON_BAD_FAIL,
         .watcher = {.seen = options->quiet ? NULL : watch, .context = run},

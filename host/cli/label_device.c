@@ -280,7 +280,9 @@ enum status open_encoder(const struct options *options, struct engine *engine,
     if (status != STATUS_OK) return status;
     engine->device = choice.device;
     engine->precision = choice.precision;
+    engine->is_cuda = choice.is_cuda;
     engine->n_threads = options->threads > 0 ? options->threads : processors_available();
+    engine->n_workers = choice.is_cuda ? choice.devices.n_devices : engine->n_threads;
     snprintf(engine->hardware, sizeof engine->hardware, "%s", choice.hardware);
     snprintf(engine->workers, sizeof engine->workers, "%s", choice.workers);
     if (!options->quiet) tell(options, &choice, engine->encoder);

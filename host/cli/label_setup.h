@@ -14,6 +14,13 @@
 
 enum { PASSTHROUGH_MAX = 64 };
 
+// Threads of a run that tokenize. Each has chunks around it, and a few tokenize millions of titles
+// a second: far more than a CPU encodes.
+enum { TOKENIZERS_MAX = 8 };
+static inline int32_t n_tokenizers(int n_threads) {
+    return n_threads < TOKENIZERS_MAX ? n_threads : TOKENIZERS_MAX;
+}
+
 // How many bad records are too many: a share of all, or a number.
 struct bad_limit {
     bool is_share;
@@ -29,6 +36,8 @@ struct engine {
     char hardware[300];              // "2 x NVIDIA H200"; empty on the CPU
     char workers[24];                // what encodes, for the summary: "8 threads", "2 GPUs"
     int n_threads;
+    bool is_cuda;
+    int32_t n_workers;  // threads or devices that encode
     int32_t max_length;
 };
 

@@ -41,6 +41,8 @@ static enum status run(const struct options *options, struct error *error) {
             return command_info(options, error);
         case COMMAND_EVAL:
             return command_eval(options, error);
+        case COMMAND_BENCH:
+            return command_bench(options, error);
         case COMMAND_HELP:
             options_print_help(stdout, options->subject);
             break;

@@ -179,8 +179,14 @@ static enum status parse_command(int argc, char **argv, struct options *options,
 }
 
 enum status options_parse(int argc, char **argv, struct options *options, struct error *error) {
-    *options =
-        (struct options){.device = "auto", .max_length = -1, .max_bad = "1%", .gpu_timeout = 120};
+    *options = (struct options){.device = "auto",
+                                .max_length = -1,
+                                .max_bad = "1%",
+                                .gpu_timeout = 120,
+                                .lengths = "titles",
+                                .repeats = 5,
+                                .seconds = 40,
+                                .seed = 1};
     enum status status = parse_command(argc, argv, options, error);
     if (status != STATUS_OK) return status;
     if (options->command == COMMAND_VERSION) return STATUS_OK;

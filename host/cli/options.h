@@ -16,6 +16,7 @@ enum command {
     COMMAND_CONVERT,
     COMMAND_INFO,
     COMMAND_EVAL,
+    COMMAND_BENCH,
     COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
     COMMAND_VERSION,
 };
@@ -44,12 +45,15 @@ struct options {
     const char *id_field, *title_field, *label_field, *passthrough;
     const char *device;
     const char *max_bad;
+    const char *lengths;
     const char *shard;
     const char *svg;
     int max_length;    // -1: not given
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen
     int gpu_timeout;   // seconds
+    int titles;        // 0: chosen
+    int repeats, seconds, seed;
     bool header, force, hex, json, quiet, verbose;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/cli/options_table.h"
 
-enum { LABEL = 1, TOKENIZE = 2, CONVERT = 4, INFO = 8, EVAL = 16 };
+enum {
+    LABEL = 1,
+    TOKENIZE = 2,
+    CONVERT = 4,
+    INFO = 8,
+    EVAL = 16,
+    BENCH = 32,
+    ENCODING = LABEL | INFO | EVAL | BENCH,  // those that choose a device, or tell which
+};
 
 #define AT(field) offsetof(struct options, field)
 
 const struct option option_table[OPTIONS_MAX + 1] = {
-    {"model", 'm', KIND_TEXT, AT(model), LABEL | TOKENIZE | CONVERT | INFO | EVAL, 0, NULL, "DIR",
+    {"model", 'm', KIND_TEXT, AT(model), TOKENIZE | CONVERT | ENCODING, 0, NULL, "DIR",
      "Hugging Face model directory: config.json, weights, vocabulary (required)"},
     {"output", 'o', KIND_TEXT, AT(output), LABEL, 0, NULL, "PATH",
      "where rows go: a file, gzip if it ends in .gz, or - for stdout (default);\n"
@@ -16,11 +24,11 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"dtype", 0, KIND_WORD, AT(dtype), CONVERT, 0, "keep|fp32|bf16|fp16", "DTYPE",
      "keep (default): each tensor's own; others round to nearest even, and a value that\n"
      "fp16 has no number for is refused"},
-    {"input-format", 0, KIND_WORD, AT(input_format), LABEL | EVAL, 0, "auto|text|tsv|jsonl",
+    {"input-format", 0, KIND_WORD, AT(input_format), LABEL | EVAL | BENCH, 0, "auto|text|tsv|jsonl",
      "FORMAT", "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
-    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL, 0, NULL, "FIELD",
+    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL | BENCH, 0, NULL, "FIELD",
      "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
-    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL, 0, NULL, "FIELD",
+    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL | BENCH, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default 2)"},
     {"title-field", 0, KIND_TEXT, AT(title_field), EVAL, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default: where the first line\n"
@@ -37,23 +45,22 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"scores", 0, KIND_WORD, AT(scores), LABEL, 0, "top|all|logits", "WHICH",
      "top (default): the label's probability; all: every label's too; logits: the raw\n"
      "numbers too"},
-    {"labels", 0, KIND_TEXT, AT(labels), LABEL | CONVERT | INFO | EVAL, 0, NULL, "FILE",
+    {"labels", 0, KIND_TEXT, AT(labels), CONVERT | ENCODING, 0, NULL, "FILE",
      "label names, one a line, where the model has none"},
-    {"device", 0, KIND_TEXT, AT(device), LABEL | INFO | EVAL, 0, NULL, "DEVICE",
+    {"device", 0, KIND_TEXT, AT(device), ENCODING, 0, NULL, "DEVICE",
      "auto (default): the GPUs of one kind where they serve, else the CPU, and says which;\n"
      "cpu; cuda: every GPU of the first one's kind; cuda:0,1: those"},
-    {"precision", 0, KIND_WORD, AT(precision), LABEL | INFO | EVAL, 0,
-     "auto|fp32|bf16|fp16|fp8|int8", "TIER",
+    {"precision", 0, KIND_WORD, AT(precision), ENCODING, 0, "auto|fp32|bf16|fp16|fp8|int8", "TIER",
      "auto (default): fp32 on a CPU, bf16 on a GPU, fp16 on one without bf16; what the\n"
      "device cannot do is refused"},
-    {"gpu-timeout", 0, KIND_INT, AT(gpu_timeout), LABEL | INFO | EVAL, 1, NULL, "SECONDS",
+    {"gpu-timeout", 0, KIND_INT, AT(gpu_timeout), ENCODING, 1, NULL, "SECONDS",
      "without progress, a GPU is taken for hung and the run ends with 75 (default 120)"},
-    {"max-length", 0, KIND_INT, AT(max_length), LABEL | TOKENIZE | INFO | EVAL, 0, NULL, "N",
+    {"max-length", 0, KIND_INT, AT(max_length), TOKENIZE | ENCODING, 0, NULL, "N",
      "most tokens of a title, [CLS] and [SEP] among them (default: 512, or the model's\n"
      "limit if lower; tokenize: 0 for no limit)"},
-    {"batch-tokens", 0, KIND_INT, AT(batch_tokens), LABEL | INFO | EVAL, 1, NULL, "N",
+    {"batch-tokens", 0, KIND_INT, AT(batch_tokens), ENCODING, 1, NULL, "N",
      "tokens computed together; never changes a byte of output (default: chosen)"},
-    {"threads", 0, KIND_INT, AT(threads), LABEL | INFO | EVAL, 1, NULL, "N",
+    {"threads", 0, KIND_INT, AT(threads), ENCODING, 1, NULL, "N",
      "CPU threads; never changes a byte of output (default: all processors)"},
     {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
      "a record without a usable title: row (default) writes one with a null label and a\n"
@@ -66,17 +73,31 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "replace an output that wader has no record of"},
     {"force", 0, KIND_FLAG, AT(force), CONVERT, 0, NULL, NULL,
      "replace NEWDIR where it is an empty directory or a model's without directories in it"},
-    {"force", 0, KIND_FLAG, AT(force), EVAL, 0, NULL, NULL, "replace FILE of --svg"},
-    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL, 0, NULL, NULL, "print one JSON object"},
+    {"force", 0, KIND_FLAG, AT(force), EVAL | BENCH, 0, NULL, NULL, "replace FILE of --svg"},
+    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL | BENCH, 0, NULL, NULL, "print one JSON object"},
     {"svg", 0, KIND_TEXT, AT(svg), EVAL, 0, NULL, "FILE",
      "also draw the confusion matrix and the calibration there"},
+    {"svg", 0, KIND_TEXT, AT(svg), BENCH, 0, NULL, "FILE",
+     "also draw a roofline and the stages there"},
+    {"lengths", 0, KIND_TEXT, AT(lengths), BENCH, 0, NULL, "WHICH",
+     "without INPUT, how many tokens made-up titles have: titles (default; median 17), short\n"
+     "(8), long (64), or N or N-M"},
+    {"titles", 0, KIND_INT, AT(titles), BENCH, 1, NULL, "N",
+     "how many titles to make up (default 100000, on GPUs 400000), up to 32 MiB"},
+    {"seed", 0, KIND_INT, AT(seed), BENCH, 0, NULL, "N",
+     "the same made-up titles for the same seed (default 1)"},
+    {"repeats", 0, KIND_INT, AT(repeats), BENCH, 1, NULL, "N",
+     "rounds to measure; medians and ranges are printed (default 5, at most 100)"},
+    {"seconds", 0, KIND_INT, AT(seconds), BENCH, 1, NULL, "S",
+     "time for it: what is measured at once, and after which there is no further round\n"
+     "(default 40; two rounds at least)"},
     {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
      "each input line is one title's bytes in hexadecimal"},
     {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT | EVAL, 0, "auto|tty|plain|json|none",
      "MODE", "auto (default): a line in place on a terminal, else one every 30 seconds"},
-    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL, 0, NULL, NULL,
+    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH, 0, NULL, NULL,
      "no notes and no summary, only errors"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL, 0, NULL, NULL,
+    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL | BENCH, 0, NULL, NULL,
      "more notes: every bad record, what was chosen and why"},
 };
 
@@ -95,5 +116,9 @@ const struct command_entry command_table[COMMANDS_END] = {
     [COMMAND_EVAL] = {"eval", EVAL, "wader eval --model DIR [options] LABELLED...",
                       "Tells how often the model is right on titles whose labels are known (TSV or "
                       "JSONL)."},
+    [COMMAND_BENCH] =
+        {"bench", BENCH, "wader bench --model DIR [--json] [--svg FILE] [options] [INPUT]",
+         "Measures each stage of a run, and the whole, against what this host allows; "
+         "on INPUT,\n      or on titles made of the model's vocabulary."},
     [COMMAND_HELP] = {"help", 0, "wader help [COMMAND]", "Prints this, or a command's options."},
 };

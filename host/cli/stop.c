@@ -24,9 +24,18 @@ static void on_alarm(int number) {
     _exit(STATUS_AGAIN);
 }
 
+static void leave(int number) {
+    static const char message[] = "wader: stopped by a signal\n";
+    (void)number;
+    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) {
+        // Nobody to tell: the exit code says it.
+    }
+    _exit(STATUS_AGAIN);
+}
+
 // A shell may have told a background job to ignore a signal: then it is not ours to take.
-static void listen_to(int number) {
-    struct sigaction action = {.sa_handler = on_signal}, before;
+static void listen_to(int number, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler}, before;
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return;
     sigaction(number, &action, NULL);
 }
@@ -34,9 +43,15 @@ static void listen_to(int number) {
 void stop_listen(void) {
     struct sigaction action = {.sa_handler = on_alarm};
     sigaction(SIGALRM, &action, NULL);
-    listen_to(SIGTERM);
-    listen_to(SIGINT);
-    listen_to(SIGHUP);
+    listen_to(SIGTERM, on_signal);
+    listen_to(SIGINT, on_signal);
+    listen_to(SIGHUP, on_signal);
+}
+
+void stop_at_once(void) {
+    listen_to(SIGTERM, leave);
+    listen_to(SIGINT, leave);
+    listen_to(SIGHUP, leave);
 }
 
 bool stop_asked(void) {

@@ -9,4 +9,8 @@
 void stop_listen(void);
 bool stop_asked(void);
 
+// For what has nothing to finish or to save: from now on the first of these signals ends the
+// program at once, with 75. stop_listen takes it back.
+void stop_at_once(void);
+
 #endif

@@ -140,10 +140,12 @@ static enum status run_layer(struct cpu_forward *forward, const struct layer_wei
     while (sweep.finished < sweep.n_tokens) {
         enum status status = fill_window(forward, &sweep, model->h_to_3h, &layer->qkv);
         if (status != STATUS_OK) return status;
+        lap(forward, ENCODER_QKV);
         for (; next_title(forward, &sweep, &layer->qkv, &title); sweep.title++) {
             cpu_attend(forward, &title, (size_t)slot->cu_seqlens[sweep.title]);
         }
         slide_window(forward, &sweep);
+        lap(forward, ENCODER_ATTENTION);
         while (sweep.finished < sweep.n_tokens &&
                (sweep.finished + model->tile_rows <= sweep.held || sweep.held == sweep.n_tokens)) {
             status =
@@ -194,6 +196,7 @@ static enum status run_last_layer(struct cpu_forward *forward, const struct laye
     while (status == STATUS_OK && sweep.title < slot->n_titles) {
         status = fill_window(forward, &sweep, model->h_to_2h, &layer->kv);
         if (status != STATUS_OK) return status;
+        lap(forward, ENCODER_QKV);
         for (; next_title(forward, &sweep, &layer->kv, &title); sweep.title++) {
             const size_t row = (size_t)sweep.title;
             title.n_queries = 1;
@@ -205,6 +208,7 @@ static enum status run_last_layer(struct cpu_forward *forward, const struct laye
             cpu_attend(forward, &title, row);
         }
         slide_window(forward, &sweep);
+        lap(forward, ENCODER_ATTENTION);
     }
     for (int32_t i = 0; status == STATUS_OK && i < slot->n_titles; i += model->tile_rows) {
         status = finish_rows(forward, layer, all, i, slot->n_titles - i);
@@ -237,6 +241,7 @@ static enum status classify(struct cpu_forward *forward, struct encoder_slot *sl
         if (n > rows) n = rows;
         memcpy(slot->logits + first * k, memory->logits, n * k * sizeof(float));
     }
+    lap(forward, ENCODER_HEAD);
     return STATUS_OK;
 }
 
@@ -247,10 +252,20 @@ enum status cpu_forward_run(struct cpu_forward *forward, struct encoder_slot *sl
     forward->error = error;
     if (slot->n_titles == 0) return STATUS_OK;
     cpu_embed(forward, slot);
+    lap(forward, ENCODER_EMBED);
     for (int32_t l = 0; l < last; l++) {
         enum status status = run_layer(forward, &model->layers[l], slot);
         if (status != STATUS_OK) return status;
     }
     enum status status = run_last_layer(forward, &model->layers[last], slot);
     return status == STATUS_OK ? classify(forward, slot) : status;
+}
+
+enum status cpu_forward_profile(struct cpu_forward *forward, struct encoder_slot *slot,
+                                struct encoder_profile *profile, struct error *error) {
+    forward->profile = profile;
+    forward->lap = now_seconds();
+    enum status status = cpu_forward_run(forward, slot, error);
+    forward->profile = NULL;
+    return status;
 }

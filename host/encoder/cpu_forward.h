@@ -10,8 +10,18 @@ struct cpu_forward {
     const struct cpu_model *model;
     struct gemm_stream *stream;
     struct cpu_memory memory;
-    struct error *error;  // of the run in progress
+    struct error *error;              // of the run in progress
+    struct encoder_profile *profile;  // of it, or NULL
+    double lap;                       // when its last piece of work ended
 };
+
+// `work` ends here.
+static inline void lap(struct cpu_forward *forward, enum encoder_work work) {
+    if (forward->profile == NULL) return;
+    const double now = now_seconds();
+    forward->profile->seconds[work] += now - forward->lap;
+    forward->lap = now;
+}
 
 // Rows from `first` on, of `width` elements each.
 struct operand_rows operands_from(const struct cpu_model *model, struct operand_rows rows,

@@ -140,4 +140,8 @@ void cpu_forward_destroy(struct cpu_forward *forward);  // NULL is fine
 enum status cpu_forward_run(struct cpu_forward *forward, struct encoder_slot *slot,
                             struct error *error);
 
+// The same, and adds up where the time went.
+enum status cpu_forward_profile(struct cpu_forward *forward, struct encoder_slot *slot,
+                                struct encoder_profile *profile, struct error *error);
+
 #endif

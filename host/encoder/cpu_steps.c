@@ -149,12 +149,17 @@ enum status cpu_finish_tile(struct cpu_forward *forward, const struct layer_weig
     enum status status = cpu_product(forward, model->h_to_h, layer->attention_output.packed,
                                      tile->context.rows, memory->tile);
     if (status != STATUS_OK) return status;
+    lap(forward, ENCODER_ATTENTION_OUTPUT);
     add_norm(forward, tile, tile->context, &layer->attention_output, &layer->attention_norm);
+    lap(forward, ENCODER_NORM);
     status = feed(forward, tile, layer);
     if (status != STATUS_OK) return status;
+    lap(forward, ENCODER_INTERMEDIATE);
     status =
         cpu_product(forward, model->f_to_h, layer->output.packed, memory->feed.rows, memory->tile);
     if (status != STATUS_OK) return status;
+    lap(forward, ENCODER_OUTPUT);
     add_norm(forward, tile, memory->feed, &layer->output, &layer->output_norm);
+    lap(forward, ENCODER_NORM);
     return STATUS_OK;
 }

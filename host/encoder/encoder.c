@@ -8,7 +8,7 @@ struct encoder_slot *encoder_slot(struct encoder *encoder, int32_t i) {
     return encoder->ops->slot(encoder, i);
 }
 
-void encoder_submit(struct encoder *encoder, int32_t i) {
+static void check_batch(struct encoder *encoder, int32_t i) {
     const struct encoder_slot *slot = encoder_slot(encoder, i);
     assert(slot->n_titles >= 0 && slot->n_titles <= encoder->titles_cap);
     assert(slot->cu_seqlens[0] == 0);
@@ -17,12 +17,26 @@ void encoder_submit(struct encoder *encoder, int32_t i) {
         assert(n_tokens >= 1 && n_tokens <= encoder->max_length);
     }
     assert(slot->cu_seqlens[slot->n_titles] <= encoder->batch_tokens);
+}
+
+void encoder_submit(struct encoder *encoder, int32_t i) {
+    check_batch(encoder, i);
     encoder->ops->submit(encoder, i);
 }
 
 enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error) {
     assert(i >= 0 && i < encoder->n_slots);
     return encoder->ops->wait(encoder, i, error);
+}
+
+enum status encoder_profile_batch(struct encoder *encoder, int32_t i,
+                                  struct encoder_profile *profile, struct error *error) {
+    check_batch(encoder, i);
+    *profile = (struct encoder_profile){0};
+    if (encoder->ops->profile == NULL) {
+        return error_set(error, STATUS_MODEL, "this encoder cannot tell where its time goes");
+    }
+    return encoder->ops->profile(encoder, i, profile, error);
 }
 
 void encoder_destroy(struct encoder *encoder) {

@@ -18,6 +18,8 @@
 #ifndef WADER_HOST_ENCODER_ENCODER_H
 #define WADER_HOST_ENCODER_ENCODER_H
 
+#include <string.h>
+
 #include "host/base/base.h"
 #include "weights/model.h"
 
@@ -55,7 +57,27 @@ struct encoder {
     int32_t titles_cap;    // N
     int32_t n_labels;      // K
     int32_t max_length;    // tokens of one title, at most
+    int32_t token_tile;    // products compute token rows in whole multiples of this,
+    int32_t title_tile;    // and the last layer's [CLS] rows of this; what is over is padding
     const char *remark;    // for who asks how it computes ("without CUDA graphs"), or NULL
+};
+
+// What computing a batch is made of, for who asks where its time goes.
+enum encoder_work {
+    ENCODER_EMBED,             // embeddings, their LayerNorm
+    ENCODER_QKV,               // the product for queries, keys and values
+    ENCODER_ATTENTION,         // scores, softmax, weighted values
+    ENCODER_ATTENTION_OUTPUT,  // its product
+    ENCODER_NORM,              // residual and LayerNorm, twice a layer
+    ENCODER_INTERMEDIATE,      // the product to F, GELU
+    ENCODER_OUTPUT,            // the product back to H
+    ENCODER_HEAD,              // pooler, classifier
+    ENCODER_COPY,              // to a device and back
+    ENCODER_WORKS,
+};
+
+struct encoder_profile {
+    double seconds[ENCODER_WORKS];  // of one batch on one thread, or one device
 };
 
 // What an implementation provides. The wrappers below check the batch and call these.
@@ -64,6 +86,8 @@ struct encoder_ops {
     void (*submit)(struct encoder *encoder, int32_t i);
     enum status (*wait)(struct encoder *encoder, int32_t i, struct error *error);
     void (*destroy)(struct encoder *encoder);
+    enum status (*profile)(struct encoder *encoder, int32_t i, struct encoder_profile *profile,
+                           struct error *error);  // NULL: cannot tell
 };
 
 // STATUS_MODEL, saying what is missing, when this processor, or the library for it, cannot compute
@@ -100,6 +124,19 @@ void encoder_submit(struct encoder *encoder, int32_t i);
 // failed, STATUS_IO when memory did not suffice, STATUS_AGAIN when a device died in the middle of a
 // run: the same command may succeed on another one.
 enum status encoder_wait(struct encoder *encoder, int32_t i, struct error *error);
+
+// Appends a title to a batch that has room for it; cu_seqlens[0] is 0.
+static inline void encoder_slot_add(struct encoder_slot *slot, const int32_t *ids, int32_t n) {
+    const int32_t at = slot->cu_seqlens[slot->n_titles];
+    memcpy(slot->token_ids + at, ids, (size_t)n * sizeof *ids);
+    slot->cu_seqlens[++slot->n_titles] = at + n;
+}
+
+// Computes slot i's batch, as encoder_submit and encoder_wait would, and tells where the time went.
+// No slot may be in flight. Statuses as of encoder_wait; STATUS_MODEL also where the
+// implementation cannot tell.
+enum status encoder_profile_batch(struct encoder *encoder, int32_t i,
+                                  struct encoder_profile *profile, struct error *error);
 
 // No slot may be in flight. NULL is fine.
 void encoder_destroy(struct encoder *encoder);

@@ -24,8 +24,9 @@ struct cpu_slot {
 struct cpu_encoder {
     struct encoder base;  // first: a pointer to it is a pointer to this
     struct cpu_model *model;
-    struct cpu_slot *slots;  // [n_slots]
-    pthread_t *threads;      // [n_threads]
+    struct cpu_slot *slots;        // [n_slots]
+    struct cpu_forward *profiler;  // for cpu_profile, once somebody asked
+    pthread_t *threads;            // [n_threads]
     int32_t n_threads;
 
     pthread_mutex_t mutex;  // guards everything below, and the slots' states
@@ -105,6 +106,18 @@ static enum status cpu_wait(struct encoder *encoder, int32_t i, struct error *er
     return status;
 }
 
+// On the calling thread, with working memory of its own.
+static enum status cpu_profile(struct encoder *encoder, int32_t i, struct encoder_profile *profile,
+                               struct error *error) {
+    struct cpu_encoder *cpu = (struct cpu_encoder *)encoder;
+    if (cpu->profiler == NULL) {
+        enum status status =
+            cpu_forward_create(cpu->model, cpu->base.batch_tokens, &cpu->profiler, error);
+        if (status != STATUS_OK) return status;
+    }
+    return cpu_forward_profile(cpu->profiler, &cpu->slots[i].batch, profile, error);
+}
+
 static void cpu_destroy(struct encoder *encoder) {
     struct cpu_encoder *cpu = (struct cpu_encoder *)encoder;
     pthread_mutex_lock(&cpu->mutex);
@@ -120,6 +133,7 @@ static void cpu_destroy(struct encoder *encoder) {
     free(cpu->slots);
     free(cpu->queue);
     free(cpu->threads);
+    cpu_forward_destroy(cpu->profiler);
     cpu_model_destroy(cpu->model);
     pthread_cond_destroy(&cpu->started);
     pthread_cond_destroy(&cpu->done);
@@ -128,8 +142,11 @@ static void cpu_destroy(struct encoder *encoder) {
     free(cpu);
 }
 
-static const struct encoder_ops cpu_ops = {
-    .slot = cpu_slot, .submit = cpu_submit, .wait = cpu_wait, .destroy = cpu_destroy};
+static const struct encoder_ops cpu_ops = {.slot = cpu_slot,
+                                           .submit = cpu_submit,
+                                           .wait = cpu_wait,
+                                           .destroy = cpu_destroy,
+                                           .profile = cpu_profile};
 
 static enum status make_slots(struct cpu_encoder *cpu, struct error *error) {
     const size_t n_slots = (size_t)cpu->base.n_slots, titles = (size_t)cpu->base.titles_cap;
@@ -287,6 +304,8 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
         .titles_cap = titles_cap_of(batch_tokens),
         .n_labels = config->n_labels,
         .max_length = config->max_positions < batch_tokens ? config->max_positions : batch_tokens,
+        .token_tile = tile_rows_of(limits->precision),
+        .title_tile = tile_rows_of(limits->precision),
     };
     pthread_mutex_init(&cpu->mutex, NULL);
     pthread_cond_init(&cpu->submitted, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <assert.h>
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,4 +254,11 @@ out:
     if (y_memory != NULL) dnnl_memory_destroy(y_memory);
     if (x_memory != NULL) dnnl_memory_destroy(x_memory);
     return result == dnnl_success ? STATUS_OK : gemm_failed(error, "a matrix product", result);
+}
+
+const char *gemm_library(char text[GEMM_LIBRARY_NBYTES]) {
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, GEMM_LIBRARY_NBYTES, "oneDNN %d.%d.%d", version->major, version->minor,
+             version->patch);
+    return text;
 }

@@ -67,4 +67,8 @@ enum status gemm_run(const struct gemm *gemm, const struct gemm_weights *weights
                      struct gemm_stream *stream, const void *x, void *y, void *scratch,
                      struct error *error);
 
+// The library and its version, "oneDNN 2.6.0". Returns `text`.
+enum { GEMM_LIBRARY_NBYTES = 48 };
+const char *gemm_library(char text[GEMM_LIBRARY_NBYTES]);
+
 #endif

@@ -106,25 +106,49 @@ static enum status open_file(struct output *output, const char *path, struct err
     return STATUS_OK;
 }
 
-enum status output_open(const char *path, struct output **out, struct error *error) {
+static enum status start_deflater(struct output *output, struct error *error) {
+    output->compress = true;
+    output->deflater_ready =
+        deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEM_LEVEL,
+                     Z_DEFAULT_STRATEGY) == Z_OK;
+    if (output->deflater_ready) return STATUS_OK;
+    return error_set(error, STATUS_IO, "%s: out of memory for zlib", output->shown);
+}
+
+static enum status create(int fd, const char *shown, struct output **out, struct error *error) {
     void *memory;
     *out = NULL;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "an output", error);
     if (status != STATUS_OK) return status;
     struct output *output = memory;
-    output->fd = STDOUT_FILENO;
-    output->shown = "stdout";
+    output->fd = fd;
+    output->shown = shown;
     status = sha256_create(&output->hash, error);
-    if (status == STATUS_OK && strcmp(path, "-") != 0) status = open_file(output, path, error);
-    if (status == STATUS_OK && name_ends_in_gz(path)) {
-        output->compress = true;
-        output->deflater_ready =
-            deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS,
-                         GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
-        if (!output->deflater_ready) {
-            status = error_set(error, STATUS_IO, "%s: out of memory for zlib", path);
-        }
+    if (status == STATUS_OK) {
+        *out = output;
+    } else {
+        free(output);
     }
+    return status;
+}
+
+enum status output_open_fd(int fd, bool compress, struct output **out, struct error *error) {
+    enum status status = create(fd, "an open file", out, error);
+    if (status == STATUS_OK && compress) status = start_deflater(*out, error);
+    if (status == STATUS_OK) return STATUS_OK;
+    if (*out != NULL) (*out)->fd = -1;
+    output_close(*out);
+    *out = NULL;
+    return status;
+}
+
+enum status output_open(const char *path, struct output **out, struct error *error) {
+    struct output *output;
+    enum status status = create(STDOUT_FILENO, "stdout", &output, error);
+    *out = NULL;
+    if (status != STATUS_OK) return status;
+    if (strcmp(path, "-") != 0) status = open_file(output, path, error);
+    if (status == STATUS_OK && name_ends_in_gz(path)) status = start_deflater(output, error);
     if (status != STATUS_OK) {
         output_close(output);
         return status;
@@ -264,7 +288,7 @@ void output_abandon(struct output *output) {
 void output_close(struct output *output) {
     if (output == NULL) return;
     if (output->deflater_ready) deflateEnd(&output->deflater);
-    if (output->path != NULL && output->fd >= 0) close(output->fd);
+    if (output->fd >= 0 && output->fd != STDOUT_FILENO) close(output->fd);
     output_abandon(output);
     sha256_destroy(output->hash);
     free(output->temporary);

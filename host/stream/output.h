@@ -15,6 +15,10 @@ struct output;  // used by one thread, but for output_abandon
 // `path` is "-" for stdout. A path ending in .gz is compressed. STATUS_IO when it cannot be made.
 enum status output_open(const char *path, struct output **out, struct error *error);
 
+// The same into `fd`, which is the output's from then on; nothing is renamed or synced. For who
+// wants the work done and not the file.
+enum status output_open_fd(int fd, bool compress, struct output **out, struct error *error);
+
 // STATUS_IO when the system refuses the bytes; STATUS_PIPE when the reader of stdout went away.
 enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error);
 

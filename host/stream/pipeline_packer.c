@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The pipeline's packer: token ids to batches in the encoder's slots.
-#include <string.h>
-
 #include "host/stream/pipeline_state.h"
 
 struct packer {
@@ -50,10 +48,7 @@ static bool pack_title(struct packer *packer, const int32_t *ids, int32_t n) {
         submit_open(packer);
     }
     if (packer->open == NULL && !open_batch(packer)) return false;
-    open = packer->open;
-    const int32_t at = open->cu_seqlens[open->n_titles];
-    memcpy(open->token_ids + at, ids, (size_t)n * sizeof *ids);
-    open->cu_seqlens[++open->n_titles] = at + n;
+    encoder_slot_add(packer->open, ids, n);
     return true;
 }
 

@@ -162,7 +162,7 @@ static void fake_destroy(struct encoder *encoder) {
 }
 
 struct encoder *fake_encoder_create(const struct fake_encoder_spec *spec) {
-    static const struct encoder_ops ops = {fake_slot, fake_submit, fake_wait, fake_destroy};
+    static const struct encoder_ops ops = {fake_slot, fake_submit, fake_wait, fake_destroy, NULL};
     struct fake *fake = allocate(1, sizeof *fake);
     fake->spec = *spec;
     fake->fault = "";
