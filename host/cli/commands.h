@@ -18,6 +18,10 @@ enum status command_convert(const struct options *options, struct error *error);
 enum status command_info(const struct options *options, struct error *error);
 enum status command_eval(const struct options *options, struct error *error);
 enum status command_bench(const struct options *options, struct error *error);
+enum status command_plan(const struct options *options, struct error *error);
+enum status command_status(const struct options *options, struct error *error);
+enum status command_verify(const struct options *options, struct error *error);
+enum status command_merge(const struct options *options, struct error *error);
 
 // --max-length, or its default; STATUS_USAGE where the model has no position for so many tokens.
 // tokenize may ask for 0, no limit.

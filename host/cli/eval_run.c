@@ -190,10 +190,11 @@ static enum status stream(struct eval_run *run, struct error *error) {
     if (status != STATUS_OK) return status;
     struct progress progress;
     progress_start(&progress, (enum progress_mode)eval->options->progress);
+    progress.total_nbytes = input_total_nbytes(run->input);
     while (!pipeline_poll(pipeline, POLL_MS, &totals)) {
         if (stop_asked()) stop_now(eval);
         if (eval->options->quiet) continue;
-        progress_show(&progress, input_name(run->input), &totals, input_total_nbytes(run->input));
+        progress_show(&progress, input_name(run->input), &totals);
     }
     return pipeline_finish(pipeline, &totals, error);
 }

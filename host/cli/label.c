@@ -4,8 +4,10 @@
 // and when, is told in host/job/commit.h.
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/cli/catalog.h"
 #include "host/cli/commands.h"
 #include "host/cli/label_setup.h"
 #include "host/cli/report.h"
@@ -23,6 +25,7 @@ struct job {
     struct engine engine;
     struct provenance_task *provenance;
     struct totals totals;
+    struct progress progress;
 };
 
 // One input on its way.
@@ -32,6 +35,8 @@ struct run {
     struct input *input;
     struct output *output;
     struct commit_lock lock;
+    struct totals totals;
+    bool is_done;                  // by an earlier run
     uint64_t n_bad, n_ill_formed;  // shown or not, by the watcher
     bool verbose;
 };
@@ -92,7 +97,7 @@ _Noreturn static void stop_now(struct run *run) {
     leave_early();
 }
 
-static enum status stream(const struct job *job, struct run *run, struct totals *totals,
+static enum status stream(struct job *job, struct run *run, struct totals *totals,
                           struct error *error) {
     const struct options *options = job->options;
     const struct pipeline_config config = {
@@ -110,12 +115,10 @@ static enum status stream(const struct job *job, struct run *run, struct totals 
     struct pipeline *pipeline;
     enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
     if (status != STATUS_OK) return status;
-    struct progress progress;
-    progress_start(&progress, (enum progress_mode)options->progress);
     while (!pipeline_poll(pipeline, POLL_MS, totals)) {
         if (stop_asked()) stop_now(run);
         if (options->quiet) continue;
-        progress_show(&progress, input_name(run->input), totals, input_total_nbytes(run->input));
+        progress_show(&job->progress, input_name(run->input), totals);
     }
     return pipeline_finish(pipeline, totals, error);
 }
@@ -191,6 +194,20 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
     return commit_publish(&facts, &provenance, &run->lock, error);
 }
 
+// 0 where it is no file: nobody knows how much a pipe will bring.
+static uint64_t nbytes_of(const char *input) {
+    struct stat info;
+    return stat(input, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+}
+
+static void start_progress(struct job *job) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < job->plan.n_items; i++) total += nbytes_of(job->plan.items[i].input);
+    progress_start(&job->progress, (enum progress_mode)job->options->progress);
+    job->progress.n_files = job->plan.n_items;
+    job->progress.total_nbytes = total;
+}
+
 static enum status run_item(struct job *job, struct run *run, struct error *error) {
     const bool is_file = strcmp(run->item->output, "-") != 0;
     struct totals totals = {0};
@@ -204,6 +221,7 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     if (status != STATUS_OK) return status;
     if (skip) {
         if (!job->options->quiet) report_note("%s is done already", run->item->output);
+        run->is_done = true;
         return STATUS_OK;
     }
     status = output_open(run->item->output, &run->output, error);
@@ -214,13 +232,19 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
                          : output_commit(run->output, error);
     }
     if (status == STATUS_OK) totals_add(&job->totals, &totals);  // the summary is of what is there
+    run->totals = totals;
     if (status == STATUS_OK && !is_file) status = check_limit(job, run, &totals, error);
     return status;
 }
 
 static enum status label_item(struct job *job, const struct plan_item *item, struct error *error) {
     struct run run = {.item = item, .lock = {.fd = -1}, .verbose = job->options->verbose};
+    const double begin = now_seconds();
     enum status status = run_item(job, &run, error);
+    progress_pass(&job->progress, nbytes_of(item->input), run.totals.records, !run.is_done);
+    if (status == STATUS_OK && !run.is_done && job->plan.n_items > 1 && !job->options->quiet) {
+        report_shard(&job->progress, item->output, &run.totals, now_seconds() - begin);
+    }
     output_close(run.output);
     commit_lock_release(&run.lock);
     input_close(run.input);
@@ -241,6 +265,7 @@ static void add_what_to_do(struct error *error) {
 static enum status label_all(struct job *job, struct error *error) {
     enum status first = STATUS_OK;
     size_t n_failed = 0;
+    start_progress(job);
     for (size_t i = 0; i < job->plan.n_items; i++) {
         enum status status = label_item(job, &job->plan.items[i], error);
         if (status == STATUS_OK) continue;
@@ -265,16 +290,18 @@ static enum status make_plan(struct job *job, struct error *error) {
         .n_inputs = options->n_inputs,
         .output = options->output,
         .tsv = output_is_tsv(options),
-        .n_shards = 1,
     };
     if (options->n_inputs == 0 && isatty(STDIN_FILENO)) {
         return error_set(error, STATUS_USAGE, "give an INPUT, or - to type titles");
     }
     enum status status = bad_limit_parse(options->max_bad, &job->limit, error);
-    if (status == STATUS_OK && options->shard != NULL) {
-        status = plan_parse_shard(options->shard, &request.shard, &request.n_shards, error);
+    if (status == STATUS_OK) status = catalog_shard(options, &request.shard, error);
+    if (status == STATUS_OK) status = plan_create(&request, &job->plan, error);
+    if (status == STATUS_OK && job->plan.n_items == 0 && !options->quiet) {
+        report_note("share %d of %d is empty: there are %zu inputs; nothing to do",
+                    request.shard.index, request.shard.n, job->plan.n_all);
     }
-    return status == STATUS_OK ? plan_create(&request, &job->plan, error) : status;
+    return status;
 }
 
 enum status command_label(const struct options *options, struct error *error) {
@@ -282,7 +309,8 @@ enum status command_label(const struct options *options, struct error *error) {
     const double begin = now_seconds();
     stop_listen();
     enum status status = make_plan(&job, error);
-    if (status == STATUS_OK) status = engine_open(options, &job.engine, error);
+    const bool is_empty = job.plan.n_items == 0;
+    if (status == STATUS_OK && !is_empty) status = engine_open(options, &job.engine, error);
     if (status == STATUS_OK) status = label_all(&job, error);
     if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
         report_summary(&job.totals, now_seconds() - begin, job.engine.workers, options->output);

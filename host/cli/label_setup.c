@@ -86,7 +86,8 @@ void tell_labels(const struct options *options, const struct model *model) {
     }
 }
 
-enum status engine_open(const struct options *options, struct engine *engine, struct error *error) {
+enum status engine_open_model(const struct options *options, struct engine *engine,
+                              struct error *error) {
     *engine = (struct engine){0};
     enum status status = check_device(options, error);
     if (status == STATUS_OK) {
@@ -99,6 +100,12 @@ enum status engine_open(const struct options *options, struct engine *engine, st
     if (status == STATUS_OK) {
         status = check_vocabulary(options, &engine->model->config, engine->tokenizer, error);
     }
+    if (status != STATUS_OK) engine_close(engine);
+    return status;
+}
+
+enum status engine_open(const struct options *options, struct engine *engine, struct error *error) {
+    enum status status = engine_open_model(options, engine, error);
     if (status == STATUS_OK) status = open_encoder(options, engine, error);
     if (status != STATUS_OK) {
         engine_close(engine);

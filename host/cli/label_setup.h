@@ -68,6 +68,9 @@ void tell_labels(const struct options *options, const struct model *model);
 // Everything is loaded and checked against everything else; STATUS_MODEL names what does not fit,
 // STATUS_USAGE the option that asks for too much. engine_close releases it; a zeroed one is fine.
 enum status engine_open(const struct options *options, struct engine *engine, struct error *error);
+// The same but for the encoder.
+enum status engine_open_model(const struct options *options, struct engine *engine,
+                              struct error *error);
 void engine_close(struct engine *engine);
 
 // The part of engine_open that is about hardware (label_device.c): the encoder, once model and

@@ -43,6 +43,14 @@ static enum status run(const struct options *options, struct error *error) {
             return command_eval(options, error);
         case COMMAND_BENCH:
             return command_bench(options, error);
+        case COMMAND_PLAN:
+            return command_plan(options, error);
+        case COMMAND_STATUS:
+            return command_status(options, error);
+        case COMMAND_VERIFY:
+            return command_verify(options, error);
+        case COMMAND_MERGE:
+            return command_merge(options, error);
         case COMMAND_HELP:
             options_print_help(stdout, options->subject);
             break;

@@ -132,8 +132,9 @@ static enum status parse_option(char **argv, int argc, int *i, struct options *o
                                 bool given[OPTIONS_MAX], struct error *error) {
     const char *name = command_table[options->command].name;
     const char *argument = argv[*i], *value;
-    const struct option *option =
-        find_option(argument, command_table[options->command].commands, &value);
+    const struct command_entry *entry = &command_table[options->command];
+    const struct option *option = find_option(argument, entry->commands, &value);
+    if (option == NULL) option = find_option(argument, entry->also, &value);
     if (option == NULL || (option->kind == KIND_FLAG && value != NULL)) {
         return error_set(error, STATUS_USAGE,
                          "%s: no such option of `wader %s`; `wader help %s` lists them", argument,
@@ -186,6 +187,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
                                 .lengths = "titles",
                                 .repeats = 5,
                                 .seconds = 40,
+                                .sample = 32,
                                 .seed = 1};
     enum status status = parse_command(argc, argv, options, error);
     if (status != STATUS_OK) return status;
@@ -208,7 +210,9 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
         }
     }
     if (status == STATUS_OK) status = read_environment(command, given, options, error);
-    if (status == STATUS_OK && options->model == NULL) {
+    const char *value;
+    const bool needs_model = find_option("--model", command, &value) != NULL;
+    if (status == STATUS_OK && needs_model && options->model == NULL) {
         return error_set(error, STATUS_USAGE, "--model DIR is required; `wader help %s` tells more",
                          command_table[options->command].name);
     }
@@ -246,8 +250,9 @@ void options_print_help(FILE *file, enum command command) {
         }
     }
     fputs(
-        "\nExit codes: 0 done; 1 too many bad records; 2 usage; 3 bad input; 4 output or system;\n"
-        "5 output in use by another run; 6 model or device; 75 stopped, run again; 141 stdout "
-        "closed.\n",
+        "\nExit codes: 0 done; 1 too many bad records, or outputs that are not done or not whole; "
+        "2 "
+        "usage;\n3 bad input; 4 output or system; 5 output in use by another run; 6 model or "
+        "device; 75 stopped,\nrun again; 141 stdout closed.\n",
         file);
 }

@@ -17,6 +17,10 @@ enum command {
     COMMAND_INFO,
     COMMAND_EVAL,
     COMMAND_BENCH,
+    COMMAND_PLAN,
+    COMMAND_STATUS,
+    COMMAND_VERIFY,
+    COMMAND_MERGE,
     COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
     COMMAND_VERSION,
 };
@@ -47,6 +51,7 @@ struct options {
     const char *max_bad;
     const char *lengths;
     const char *shard;
+    const char *titles_per_s;
     const char *svg;
     int max_length;    // -1: not given
     int batch_tokens;  // 0: chosen
@@ -54,7 +59,10 @@ struct options {
     int gpu_timeout;   // seconds
     int titles;        // 0: chosen
     int repeats, seconds, seed;
+    int shards;  // 0: not given
+    int sample;  // MiB
     bool header, force, hex, json, quiet, verbose;
+    bool exact, ids, quick;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;
 };

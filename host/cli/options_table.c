@@ -8,7 +8,12 @@ enum {
     INFO = 8,
     EVAL = 16,
     BENCH = 32,
-    ENCODING = LABEL | INFO | EVAL | BENCH,  // those that choose a device, or tell which
+    PLAN = 64,
+    STATUS = 128,
+    VERIFY = 256,
+    MERGE = 512,
+    ENCODING = LABEL | INFO | EVAL | BENCH | PLAN,  // those that choose a device, or tell which
+    CATALOG = PLAN | STATUS | VERIFY | MERGE,       // those about a whole catalog
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -21,14 +26,19 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "a directory with several inputs or an input directory"},
     {"output", 'o', KIND_TEXT, AT(output), CONVERT, 0, NULL, "NEWDIR",
      "the directory to make (required); it appears when it is complete, or not at all"},
+    {"output", 'o', KIND_TEXT, AT(output), PLAN, 0, NULL, "PATH",
+     "where rows are to go: tells whether there is room for them"},
+    {"output", 'o', KIND_TEXT, AT(output), STATUS | VERIFY | MERGE, 0, NULL, "PATH",
+     "where rows go, as label was told; then all other words are INPUTs"},
     {"dtype", 0, KIND_WORD, AT(dtype), CONVERT, 0, "keep|fp32|bf16|fp16", "DTYPE",
      "keep (default): each tensor's own; others round to nearest even, and a value that\n"
      "fp16 has no number for is refused"},
-    {"input-format", 0, KIND_WORD, AT(input_format), LABEL | EVAL | BENCH, 0, "auto|text|tsv|jsonl",
-     "FORMAT", "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
-    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL | BENCH, 0, NULL, "FIELD",
+    {"input-format", 0, KIND_WORD, AT(input_format), LABEL | EVAL | BENCH | PLAN, 0,
+     "auto|text|tsv|jsonl", "FORMAT",
+     "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
+    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL | BENCH | PLAN, 0, NULL, "FIELD",
      "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
-    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL | BENCH, 0, NULL, "FIELD",
+    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL | BENCH | PLAN, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default 2)"},
     {"title-field", 0, KIND_TEXT, AT(title_field), EVAL, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default: where the first line\n"
@@ -36,13 +46,13 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"label-field", 0, KIND_TEXT, AT(label_field), EVAL, 0, NULL, "FIELD",
      "JSON key or /pointer (default label), or TSV column (default: where the first line\n"
      "says label, else 2 of two columns, 3 of more)"},
-    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL, 0, NULL, "A,B,...",
+    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL | PLAN, 0, NULL, "A,B,...",
      "input fields to copy into each row"},
-    {"output-format", 0, KIND_WORD, AT(output_format), LABEL, 0, "auto|jsonl|tsv", "FORMAT",
-     "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
-    {"header", 0, KIND_FLAG, AT(header), LABEL, 0, NULL, NULL,
+    {"output-format", 0, KIND_WORD, AT(output_format), LABEL | CATALOG, 0, "auto|jsonl|tsv",
+     "FORMAT", "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
+    {"header", 0, KIND_FLAG, AT(header), LABEL | PLAN, 0, NULL, NULL,
      "begin TSV output with column names"},
-    {"scores", 0, KIND_WORD, AT(scores), LABEL, 0, "top|all|logits", "WHICH",
+    {"scores", 0, KIND_WORD, AT(scores), LABEL | PLAN, 0, "top|all|logits", "WHICH",
      "top (default): the label's probability; all: every label's too; logits: the raw\n"
      "numbers too"},
     {"labels", 0, KIND_TEXT, AT(labels), CONVERT | ENCODING, 0, NULL, "FILE",
@@ -60,21 +70,37 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "limit if lower; tokenize: 0 for no limit)"},
     {"batch-tokens", 0, KIND_INT, AT(batch_tokens), ENCODING, 1, NULL, "N",
      "tokens computed together; never changes a byte of output (default: chosen)"},
-    {"threads", 0, KIND_INT, AT(threads), ENCODING, 1, NULL, "N",
+    {"threads", 0, KIND_INT, AT(threads), ENCODING | VERIFY | MERGE, 1, NULL, "N",
      "CPU threads; never changes a byte of output (default: all processors)"},
     {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
      "a record without a usable title: row (default) writes one with a null label and a\n"
      "status; fail stops"},
     {"max-bad", 0, KIND_TEXT, AT(max_bad), LABEL, 0, NULL, "N|P%",
      "most bad records; beyond it the output is not committed (default 1%)"},
-    {"shard", 0, KIND_TEXT, AT(shard), LABEL, 0, NULL, "I/N",
-     "take the I-th share (from 0) of the inputs, whole files"},
+    {"shard", 0, KIND_TEXT, AT(shard), LABEL | PLAN | STATUS | VERIFY, 0, NULL, "I/N|auto",
+     "take the I-th share (from 0) of the inputs, whole files; auto: the one that Slurm's\n"
+     "array variables tell, or JOB_COMPLETION_INDEX (Kubernetes) or\n"
+     "AWS_BATCH_JOB_ARRAY_INDEX with WADER_SHARDS for N"},
+    {"shards", 0, KIND_INT, AT(shards), STATUS, 1, NULL, "N",
+     "of N shares, also tell which to run again"},
+    {"shards", 0, KIND_INT, AT(shards), PLAN, 1, NULL, "N",
+     "of N shares, also tell how long the longest takes"},
+    {"sample", 0, KIND_INT, AT(sample), PLAN, 1, NULL, "MIB",
+     "how much of the inputs to read, inflated (default 32)"},
+    {"exact", 0, KIND_FLAG, AT(exact), PLAN, 0, NULL, NULL, "read all of them"},
+    {"titles-per-s", 0, KIND_TEXT, AT(titles_per_s), PLAN, 0, NULL, "RATE",
+     "titles a second to reckon with; without it, what this host does is measured"},
+    {"ids", 0, KIND_FLAG, AT(ids), VERIFY | MERGE, 0, NULL, NULL,
+     "also compare each row's id with the input's; with -o and INPUT"},
+    {"quick", 0, KIND_FLAG, AT(quick), VERIFY | MERGE, 0, NULL, NULL,
+     "look at records and sizes only"},
     {"force", 0, KIND_FLAG, AT(force), LABEL, 0, NULL, NULL,
      "replace an output that wader has no record of"},
     {"force", 0, KIND_FLAG, AT(force), CONVERT, 0, NULL, NULL,
      "replace NEWDIR where it is an empty directory or a model's without directories in it"},
     {"force", 0, KIND_FLAG, AT(force), EVAL | BENCH, 0, NULL, NULL, "replace FILE of --svg"},
-    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL | BENCH, 0, NULL, NULL, "print one JSON object"},
+    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL | BENCH | CATALOG, 0, NULL, NULL,
+     "print one JSON object"},
     {"svg", 0, KIND_TEXT, AT(svg), EVAL, 0, NULL, "FILE",
      "also draw the confusion matrix and the calibration there"},
     {"svg", 0, KIND_TEXT, AT(svg), BENCH, 0, NULL, "FILE",
@@ -93,32 +119,47 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "(default 40; two rounds at least)"},
     {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
      "each input line is one title's bytes in hexadecimal"},
-    {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT | EVAL, 0, "auto|tty|plain|json|none",
-     "MODE", "auto (default): a line in place on a terminal, else one every 30 seconds"},
-    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH, 0, NULL, NULL,
+    {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT | EVAL | VERIFY | MERGE, 0,
+     "auto|tty|plain|json|none", "MODE",
+     "auto (default): a line in place on a terminal, else one every 30 seconds"},
+    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH | CATALOG, 0, NULL, NULL,
      "no notes and no summary, only errors"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL | BENCH, 0, NULL, NULL,
+    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL | BENCH | CATALOG, 0, NULL, NULL,
      "more notes: every bad record, what was chosen and why"},
 };
 
 const struct command_entry command_table[COMMANDS_END] = {
-    [COMMAND_LABEL] = {"label", LABEL, "wader label --model DIR [-o OUT] [options] [INPUT...]",
+    [COMMAND_LABEL] = {"label", LABEL, 0, "wader label --model DIR [-o OUT] [options] [INPUT...]",
                        "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
                        "stdin)."},
     [COMMAND_TOKENIZE] =
-        {"tokenize", TOKENIZE, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
+        {"tokenize", TOKENIZE, 0, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
          "Prints one line of token ids for each line of INPUT (stdin by default)."},
-    [COMMAND_CONVERT] = {"convert", CONVERT,
+    [COMMAND_CONVERT] = {"convert", CONVERT, 0,
                          "wader convert --model DIR -o NEWDIR [--dtype DTYPE] [--force]",
                          "Writes the model as a safetensors directory that transformers loads."},
-    [COMMAND_INFO] = {"info", INFO, "wader info --model DIR [--json]",
+    [COMMAND_INFO] = {"info", INFO, 0, "wader info --model DIR [--json]",
                       "Tells what the model is, and what this host would label with it on."},
-    [COMMAND_EVAL] = {"eval", EVAL, "wader eval --model DIR [options] LABELLED...",
+    [COMMAND_EVAL] = {"eval", EVAL, 0, "wader eval --model DIR [options] LABELLED...",
                       "Tells how often the model is right on titles whose labels are known (TSV or "
                       "JSONL)."},
     [COMMAND_BENCH] =
-        {"bench", BENCH, "wader bench --model DIR [--json] [--svg FILE] [options] [INPUT]",
+        {"bench", BENCH, 0, "wader bench --model DIR [--json] [--svg FILE] [options] [INPUT]",
          "Measures each stage of a run, and the whole, against what this host allows; "
          "on INPUT,\n      or on titles made of the model's vocabulary."},
-    [COMMAND_HELP] = {"help", 0, "wader help [COMMAND]", "Prints this, or a command's options."},
+    [COMMAND_PLAN] = {"plan", PLAN, LABEL, "wader plan --model DIR [-o OUT] [options] INPUT...",
+                      "Tells what labelling each INPUT takes before it begins: titles, tokens, "
+                      "time, disk, memory."},
+    [COMMAND_STATUS] = {"status", STATUS, LABEL, "wader status -o OUT [options] INPUT...",
+                        "Tells which outputs are done, and which are not (also: wader status OUT "
+                        "[INPUT...];\n      takes label's options and leaves aside those that do "
+                        "not matter)."},
+    [COMMAND_VERIFY] =
+        {"verify", VERIFY, LABEL, "wader verify [options] DIR|FILE...",
+         "Checks outputs against their commit records, and with -o OUT INPUT... against inputs "
+         "too\n      (label's options are taken, and left aside)."},
+    [COMMAND_MERGE] = {"merge", MERGE, LABEL, "wader merge [options] DIR [INPUT...]",
+                       "Verifies the outputs in DIR, all those of the INPUTs, and writes "
+                       "DIR/_SUCCESS."},
+    [COMMAND_HELP] = {"help", 0, 0, "wader help [COMMAND]", "Prints this, or a command's options."},
 };

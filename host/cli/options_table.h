@@ -22,12 +22,13 @@ struct option {
 };
 
 // Behind the last one there is one without a name.
-enum { OPTIONS_MAX = 47 };
+enum { OPTIONS_MAX = 57 };
 extern const struct option option_table[OPTIONS_MAX + 1];
 
 struct command_entry {
     const char *name;
     unsigned commands;  // its bit in struct option, 0 where it takes no options
+    unsigned also;      // the bit of a command whose options it takes too, and leaves aside
     const char *usage;
     const char *summary;
 };

@@ -64,13 +64,18 @@ static void describe_rest(char *text, size_t cap, double share, double elapsed) 
 }
 
 // `unit`: what `n` counts.
-static void show_json(const char *name, const char *unit, uint64_t n, double elapsed,
-                      double share) {
+static void show_json(const struct progress *progress, const char *name, const char *unit,
+                      uint64_t n, double elapsed, double share) {
     struct buffer line = {0};
     buffer_add_text(&line, "{\"progress\":");
     buffer_add_json_string(&line, span_text(name));
-    buffer_add_format(&line, ",\"%s\":%llu,\"seconds\":%.1f,\"share\":%.4f}\n", unit,
+    buffer_add_format(&line, ",\"%s\":%llu,\"seconds\":%.1f,\"share\":%.4f", unit,
                       (unsigned long long)n, elapsed, share);
+    if (progress->n_files > 1) {
+        buffer_add_format(&line, ",\"file\":%zu,\"files\":%zu", progress->n_behind + 1,
+                          progress->n_files);
+    }
+    buffer_add_text(&line, "}\n");
     if (!line.failed) fwrite(line.bytes, 1, line.len, stderr);
     buffer_free(&line);
 }
@@ -85,24 +90,48 @@ static bool is_time(struct progress *progress, double *elapsed) {
     return true;
 }
 
-void progress_show(struct progress *progress, const char *name, const struct totals *totals,
-                   uint64_t total_nbytes) {
+void progress_pass(struct progress *progress, uint64_t nbytes, uint64_t titles, bool worked) {
+    progress->n_behind++;
+    progress->behind_titles += titles;
+    if (worked) {
+        progress->behind_nbytes += nbytes;
+    } else {
+        progress->total_nbytes -= nbytes < progress->total_nbytes ? nbytes : progress->total_nbytes;
+    }
+}
+
+// "a.jsonl.gz", or "3 of 20 files, a.jsonl.gz".
+static void describe_place(const struct progress *progress, const char *name, char *text,
+                           size_t cap) {
+    if (progress->n_files > 1) {
+        snprintf(text, cap, "%zu of %zu files, %s", progress->n_behind + 1, progress->n_files,
+                 name);
+    } else {
+        snprintf(text, cap, "%s", name);
+    }
+}
+
+void progress_show(struct progress *progress, const char *name, const struct totals *totals) {
     double elapsed;
     if (!is_time(progress, &elapsed)) return;
-    const double share =
-        total_nbytes > 0 ? (double)totals->consumed_nbytes / (double)total_nbytes : 0.0;
+    const uint64_t nbytes = progress->behind_nbytes + totals->consumed_nbytes;
+    const uint64_t titles = progress->behind_titles + totals->records;
+    double share = 0.0;
+    if (progress->total_nbytes > 0) share = (double)nbytes / (double)progress->total_nbytes;
+    if (share > 1.0) share = 1.0;
     if (progress->mode == PROGRESS_JSON) {
-        show_json(name, "titles", totals->records, elapsed, share);
+        show_json(progress, name, "titles", titles, elapsed, share);
         return;
     }
-    char count[32], rate[32], rest[64];
+    char place[1100], count[32], rate[32], rest[64];
+    describe_place(progress, name, place, sizeof place);
     describe_rest(rest, sizeof rest, share, elapsed);
-    with_commas(totals->records, count);
-    with_commas((uint64_t)((double)totals->records / elapsed + 0.5), rate);
+    with_commas(titles, count);
+    with_commas((uint64_t)((double)titles / elapsed + 0.5), rate);
     if (progress->mode == PROGRESS_TTY) {
-        fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", name, count, rate, rest);
+        fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", place, count, rate, rest);
     } else {
-        report_note("%s: %s titles, %s titles/s%s", name, count, rate, rest);
+        report_note("%s: %s titles, %s titles/s%s", place, count, rate, rest);
     }
 }
 
@@ -112,7 +141,7 @@ void progress_show_bytes(struct progress *progress, const char *name, uint64_t d
     if (!is_time(progress, &elapsed)) return;
     const double share = (double)done_nbytes / (double)total_nbytes;
     if (progress->mode == PROGRESS_JSON) {
-        show_json(name, "nbytes", done_nbytes, elapsed, share);
+        show_json(progress, name, "nbytes", done_nbytes, elapsed, share);
         return;
     }
     char done[32], rest[64];
@@ -123,6 +152,15 @@ void progress_show_bytes(struct progress *progress, const char *name, uint64_t d
     } else {
         report_note("%s: %s MiB%s", name, done, rest);
     }
+}
+
+void report_shard(const struct progress *progress, const char *output, const struct totals *totals,
+                  double seconds) {
+    char count[32], rate[32], bad[32];
+    report_note("%zu of %zu files: %s: %s titles in %.1f s (%s titles/s), %s bad rows",
+                progress->n_behind, progress->n_files, output, with_commas(totals->records, count),
+                seconds, with_commas((uint64_t)((double)totals->records / seconds + 0.5), rate),
+                with_commas(totals_bad(totals), bad));
 }
 
 void report_summary(const struct totals *totals, double seconds, const char *workers,

@@ -14,17 +14,25 @@ void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_error(const struct error *error);
 
-// The progress of one input. Rates and the time to go are of this input alone.
+// The progress of a run, over all its inputs.
 struct progress {
-    enum progress_mode mode;  // resolved: never PROGRESS_AUTO
-    double started, shown;    // now_seconds
+    enum progress_mode mode;   // resolved: never PROGRESS_AUTO
+    double started, shown;     // now_seconds
+    size_t n_files, n_behind;  // inputs, where there are several; and those that are behind us
+    uint64_t total_nbytes;     // of the inputs that there is work for; 0 where nobody knows
+    uint64_t behind_nbytes, behind_titles;  // of those behind us
 };
 void progress_start(struct progress *progress, enum progress_mode mode);
-// Shows the figures if it is time to. `total_nbytes` is 0 where nobody knows.
-void progress_show(struct progress *progress, const char *name, const struct totals *totals,
-                   uint64_t total_nbytes);
+// Shows the figures if it is time to: `totals` are those of the input that is being worked on.
+void progress_show(struct progress *progress, const char *name, const struct totals *totals);
+// An input is behind us: it was worked on, or there was nothing to do.
+void progress_pass(struct progress *progress, uint64_t nbytes, uint64_t titles, bool worked);
 
-// The same for work that is counted in bytes.
+// One of several outputs is there; `totals` and `seconds` are its own.
+void report_shard(const struct progress *progress, const char *output, const struct totals *totals,
+                  double seconds);
+
+// progress_show for work that is counted in bytes.
 void progress_show_bytes(struct progress *progress, const char *name, uint64_t done_nbytes,
                          uint64_t total_nbytes);
 

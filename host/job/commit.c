@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "host/base/buffer.h"
 #include "host/base/json.h"
+#include "host/job/success.h"
 
 enum { RECORD_SCHEMA = 1, RECORD_FILE_NBYTES_MAX = 1 << 20 };
 
@@ -47,6 +49,15 @@ static void sweep(const char *output) {
     free(record);
 }
 
+// Somebody who only looks (commit_lock_look) holds it for no longer than a moment.
+static bool take(int fd) {
+    for (int tries = 3; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
+        if (errno != EWOULDBLOCK || tries == 0) return false;
+        poll(NULL, 0, 10);
+    }
+    return true;
+}
+
 enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error) {
     *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
     if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
@@ -54,7 +65,7 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
         const bool existed = access(lock->path, F_OK) == 0;
         lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (lock->fd < 0) return lock_failed(lock, output, errno, error);
-        if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) return lock_failed(lock, output, errno, error);
+        if (!take(lock->fd)) return lock_failed(lock, output, errno, error);
         // The run before may have removed the file between our open and our lock: then another file
         // has, or will have, the name, and this lock would protect nothing.
         struct stat ours, named;
@@ -79,6 +90,21 @@ void commit_lock_release(struct commit_lock *lock) {
     close(lock->fd);
     free(lock->path);
     *lock = (struct commit_lock){.fd = -1};
+}
+
+enum commit_lock_state commit_lock_look(const char *output) {
+    char *path = beside(output, ".", ".lock");
+    const int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    struct stat info;
+    enum commit_lock_state state = COMMIT_LOCK_FREE;
+    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        state = COMMIT_LOCK_HELD;
+    } else if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0) {
+        state = COMMIT_LOCK_MARKED;
+    }
+    if (fd >= 0) close(fd);
+    free(path);
+    return state;
 }
 
 // ---- looking at a record
@@ -264,6 +290,7 @@ static enum status prepare_record(const char *path, const struct commit_facts *f
 static enum status replace(const struct commit_facts *facts, const char *record_path,
                            struct output *record, struct commit_lock *lock, struct error *error) {
     enum status status = mark(lock, error);
+    if (status == STATUS_OK) status = success_withdraw(facts->output_path, NULL, error);
     if (status != STATUS_OK) return status;
     if (unlink(record_path) != 0 && errno != ENOENT) {
         return error_set(error, STATUS_IO, "%s: removing it: %s", record_path, strerror(errno));

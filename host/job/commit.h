@@ -36,6 +36,15 @@ struct commit_lock {
 enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error);
 void commit_lock_release(struct commit_lock *lock);
 
+// What a look from outside tells of the lock on `output`. A run that takes the lock at this very
+// moment tries again, so looking does not disturb it.
+enum commit_lock_state {
+    COMMIT_LOCK_FREE,    // no run works on it
+    COMMIT_LOCK_MARKED,  // nor here, but one died while it replaced the output
+    COMMIT_LOCK_HELD,
+};
+enum commit_lock_state commit_lock_look(const char *output);
+
 enum commit_state {
     COMMIT_ABSENT,   // no output, or one that an interrupted attempt left
     COMMIT_DONE,     // this very output is there, with its record

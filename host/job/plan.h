@@ -6,6 +6,7 @@
 #define WADER_HOST_JOB_PLAN_H
 
 #include "host/base/base.h"
+#include "host/job/shard.h"
 
 struct plan_item {
     char *input;   // a path, or "-"
@@ -13,25 +14,28 @@ struct plan_item {
 };
 
 struct plan {
-    struct plan_item *items;  // [n_items], in the order given; a directory's files by name
+    struct plan_item *items;  // [n_items], in the order of host/job/inputs.h
     size_t n_items;
+    size_t n_all;  // of all shares
+    bool many;     // outputs lie in a directory
 };
 
 struct plan_request {
-    char *const *inputs;  // [n_inputs]; none means stdin
+    char *const *inputs;  // [n_inputs], as host/job/inputs.h reads them; none means stdin
     int n_inputs;
-    const char *output;   // NULL: stdout
-    bool tsv;             // the suffix of outputs in a directory
-    int shard, n_shards;  // this share of the inputs; 0 of 1 takes all
+    const char *output;  // NULL: stdout
+    bool tsv;            // the suffix of outputs in a directory
+    bool look_only;      // nothing is to be written: neither inputs nor outputs need to be there
+    struct shard shard;  // this share of the inputs; 0 of 0 is all, too
 };
 
 // STATUS_USAGE when the request makes no sense (two inputs with one output name, an input that is
-// its own output), STATUS_INPUT when an input directory cannot be listed, STATUS_IO when the output
-// directory cannot be made; `*plan` is empty then. plan_free releases it.
+// its own output), STATUS_INPUT when inputs cannot be listed, STATUS_IO when the output directory
+// cannot be made; `*plan` is empty then. plan_free releases it.
 enum status plan_create(const struct plan_request *request, struct plan *plan, struct error *error);
 void plan_free(struct plan *plan);
 
-// "3/8" to 3 and 8; STATUS_USAGE for anything but I/N with 0 <= I < N.
-enum status plan_parse_shard(const char *text, int *shard, int *n_shards, struct error *error);
+// dir/<input's base name without its kind>.labels.jsonl.gz, new; NULL without memory.
+char *plan_output_in(const char *directory, const char *input, bool tsv);
 
 #endif

@@ -184,3 +184,8 @@ enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct ch
     chunk->last = !found;
     return STATUS_OK;
 }
+
+void line_reader_place(const struct line_reader *reader, uint64_t *taken, uint64_t *ahead) {
+    *taken = reader->offset;
+    *ahead = reader->end - reader->at;
+}

@@ -86,4 +86,7 @@ void line_reader_destroy(struct line_reader *reader);  // NULL is fine
 enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct chunk *chunk,
                              struct error *error);
 
+// How many plain bytes of the input the chunks so far took, and how many more were read ahead.
+void line_reader_place(const struct line_reader *reader, uint64_t *taken, uint64_t *ahead);
+
 #endif

@@ -64,8 +64,8 @@ static void add_value(struct buffer *buffer, enum row_kind kind, enum record_kin
     }
 }
 
-static void add_id(struct buffer *buffer, const struct row_format *format,
-                   const struct record *record, uint64_t number) {
+void row_add_id(struct buffer *buffer, const struct row_format *format, const struct record *record,
+                uint64_t number) {
     if (format->input->kind == RECORD_TEXT) {
         buffer_add_format(buffer, "%llu", (unsigned long long)number);
     } else if (record->id.ptr != NULL) {
@@ -104,7 +104,7 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
                          const struct record *record, uint64_t number, const struct label *label,
                          const float *logits) {
     buffer_add_text(buffer, "{\"id\":");
-    add_id(buffer, format, record, number);
+    row_add_id(buffer, format, record, number);
     buffer_add_text(buffer, ",\"label\":");
     if (label != NULL && record->status != RECORD_ABSTAIN) {
         buffer_add_json_string(buffer, span_text(format->labels[label->index]));
@@ -136,7 +136,7 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
 static void add_tsv_row(struct buffer *buffer, const struct row_format *format,
                         const struct record *record, uint64_t number, const struct label *label,
                         const float *logits) {
-    add_id(buffer, format, record, number);
+    row_add_id(buffer, format, record, number);
     buffer_add(buffer, "\t", 1);
     if (label != NULL && record->status != RECORD_ABSTAIN) {
         buffer_add_tsv_cell(buffer, span_text(format->labels[label->index]));

@@ -49,6 +49,11 @@ bool label_abstains(const struct row_format *format, const struct label *label);
 // TSV's column names, one line. JSONL has none.
 void row_add_header(struct buffer *buffer, const struct row_format *format);
 
+// The id of a row, as it stands behind {"id": or in the first column; of `format` only kind and
+// input are looked at.
+void row_add_id(struct buffer *buffer, const struct row_format *format, const struct record *record,
+                uint64_t number);
+
 // One row with its newline. `number` is the record's 1-based number, the id of text input. `logits`
 // [n_labels] may be NULL for a bad record. A record whose logits are not finite becomes
 // RECORD_NONFINITE, one that abstains RECORD_ABSTAIN.

@@ -264,6 +264,25 @@ static void refusals(void) {
     check_refused("label -m M --batch-tokens=0", "at least 1");
 }
 
+// Those that look at outputs need no model, and take what label takes.
+static void catalog(void) {
+    const struct options options =
+        good("status -o O --model M --scores all --force --shards 4 --json --header a b");
+    CHECK_INT(options.command, COMMAND_STATUS);
+    CHECK(options.shards == 4 && options.json && options.n_inputs == 2);
+    CHECK_INT(good("verify --quick d").command, COMMAND_VERIFY);
+    CHECK(good("verify --ids -o O -m M --shard 1/2 a").ids);
+    CHECK(good("merge --quick --batch-tokens 9 -o O a").quick);
+    CHECK(good("plan -m M --exact --shards 3 a").exact);
+    CHECK_INT(good("plan -m M a").sample, 32);
+    CHECK_STR(good("plan -m M --titles-per-s 9 a").titles_per_s, "9");
+    check_refused("plan a", "--model DIR is required");
+    check_refused("status --ids a", "no such option of `wader status`");
+    check_refused("status --shards 0 a", "at least 1");
+    check_refused("label -m M --quick a", "no such option");
+    check_refused("label -m M --hex a", "no such option");
+}
+
 static void check_help(const char *line, enum command subject) {
     const struct options options = good(line);
     CHECK_INT(options.command, COMMAND_HELP);
@@ -293,7 +312,8 @@ static void help(void) {
         CHECK_CONTAINS(text, "Exit codes:");
         CHECK_CONTAINS(text, command == COMMAND_TOKENIZE ? "--hex" : "wader");
         if (command == COMMAND_LABEL) CHECK_CONTAINS(text, "--batch-tokens N");
-        CHECK((strstr(text, "--scores") != NULL) == (command == COMMAND_LABEL));
+        const bool has_scores = command == COMMAND_LABEL || command == COMMAND_PLAN;
+        CHECK((strstr(text, "--scores") != NULL) == has_scores);
         free(text);
     }
 }
@@ -306,6 +326,7 @@ int main(void) {
     convert_and_info();
     eval();
     inputs();
+    catalog();
     refusals();
     help();
     return check_result();

@@ -26,8 +26,7 @@ static enum status make(char *const *inputs, const char *output, struct plan *pl
                         struct error *error) {
     int n = 0;
     while (inputs[n] != NULL) n++;
-    const struct plan_request request = {
-        .inputs = inputs, .n_inputs = n, .output = output, .n_shards = 1};
+    const struct plan_request request = {.inputs = inputs, .n_inputs = n, .output = output};
     return plan_create(&request, plan, error);
 }
 
@@ -94,7 +93,7 @@ static void names(void) {
 
         struct plan plan;
         const struct plan_request tsv = {
-            .inputs = LIST(input), .n_inputs = 1, .output = out, .tsv = true, .n_shards = 1};
+            .inputs = LIST(input), .n_inputs = 1, .output = out, .tsv = true};
         snprintf(want, sizeof want, "%s/%s.labels.tsv.gz", out, cases[i].base);
         CHECK_INT(plan_create(&tsv, &plan, NULL), STATUS_OK);
         CHECK_STR(plan.items[0].output, want);
@@ -177,11 +176,8 @@ static void shares(void) {
         for (int n_shards = 1; n_shards <= 30; n_shards++) {
             int n_seen[N_FILES] = {0};
             for (int shard = 0; shard < n_shards; shard++) {
-                const struct plan_request request = {.inputs = list,
-                                                     .n_inputs = n_files,
-                                                     .output = out,
-                                                     .shard = shard,
-                                                     .n_shards = n_shards};
+                const struct plan_request request = {
+                    .inputs = list, .n_inputs = n_files, .output = out, .shard = {shard, n_shards}};
                 struct plan plan;
                 CHECK_INT(plan_create(&request, &plan, NULL), STATUS_OK);
                 const int n = (int)plan.n_items;
@@ -198,42 +194,6 @@ static void shares(void) {
     rmdir(out);
 }
 
-static void shard_texts(void) {
-    static const char *const bad[] = {
-        "",
-        "1",
-        "1/",
-        "/2",
-        "2/2",
-        "-1/2",
-        "0/0",
-        "0/-1",
-        "1/2x",
-        "a/b",
-        "1/2/",
-        "1 /2",
-        " 0/2",
-        "0/ 2",
-        "0.5/2",
-        "+0/2",
-        "4294967296/4294967297",
-        "0/99999999999999999999",
-        "0x0/2",
-    };
-    int shard, n_shards;
-    struct error error = {""};
-    CHECK_INT(plan_parse_shard("0/1", &shard, &n_shards, &error), STATUS_OK);
-    CHECK(shard == 0 && n_shards == 1);
-    CHECK_INT(plan_parse_shard("99/100", &shard, &n_shards, &error), STATUS_OK);
-    CHECK(shard == 99 && n_shards == 100);
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        error = (struct error){""};
-        const enum status status = plan_parse_shard(bad[i], &shard, &n_shards, &error);
-        if (status != STATUS_USAGE) CHECK_FAIL("--shard \"%s\" is taken", bad[i]);
-        CHECK_CONTAINS(error.text, "--shard");
-    }
-}
-
 int main(void) {
     temp_dir_make(dir);
     one_input();
@@ -241,7 +201,6 @@ int main(void) {
     directories();
     collisions();
     shares();
-    shard_texts();
     temp_dir_remove(dir);
     return check_result();
 }
