@@ -27,6 +27,7 @@ enum status {
     STATUS_IO = 4,      // the system failed us: output, reading, memory
     STATUS_LOCKED = 5,  // another run is writing the same output
     STATUS_MODEL = 6,   // the model or the device cannot be used
+    STATUS_DRIFT = 7,   // done, and what was asked to be watched has changed too much
     STATUS_AGAIN = 75,  // stopped early, nothing lost: run the same command again
     STATUS_PIPE = 141,  // whoever read our stdout went away
 };

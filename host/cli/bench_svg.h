@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The picture's parts. Lengths are in pixels, y goes down. Private to bench_svg*.c.
+// The picture's parts. Lengths are in pixels, y goes down. Private to bench_svg*.c,
+// but for svg_escape, which diff*.c share.
 #ifndef WADER_HOST_CLI_BENCH_SVG_H
 #define WADER_HOST_CLI_BENCH_SVG_H
 

@@ -17,6 +17,7 @@ enum status command_tokenize(const struct options *options, struct error *error)
 enum status command_convert(const struct options *options, struct error *error);
 enum status command_info(const struct options *options, struct error *error);
 enum status command_eval(const struct options *options, struct error *error);
+enum status command_diff(const struct options *options, struct error *error);
 enum status command_bench(const struct options *options, struct error *error);
 enum status command_plan(const struct options *options, struct error *error);
 enum status command_status(const struct options *options, struct error *error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `wader eval` found, for the three ways in which it is shown. Private to eval*.c.
+// What `wader eval` found, for the three ways in which it is shown. Private to eval*.c,
+// but for the cutting of text at the end, which diff*.c share.
 #ifndef WADER_HOST_CLI_EVAL_REPORT_H
 #define WADER_HOST_CLI_EVAL_REPORT_H
 

@@ -51,6 +51,8 @@ static enum status run(const struct options *options, struct error *error) {
             return command_verify(options, error);
         case COMMAND_MERGE:
             return command_merge(options, error);
+        case COMMAND_DIFF:
+            return command_diff(options, error);
         case COMMAND_HELP:
             options_print_help(stdout, options->subject);
             break;

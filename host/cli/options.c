@@ -63,6 +63,16 @@ static enum status set_flag(const char *text, bool *out, const char *shown, stru
     return error_set(error, STATUS_USAGE, "%s: \"%s\" is none of %s|%s", shown, text, yes, no);
 }
 
+static enum status append(const char *text, struct text_list *list, const char *shown,
+                          struct error *error) {
+    if (list->n == OPTIONS_LIST_MAX) {
+        return error_set(error, STATUS_USAGE, "%s: at most %d are taken", shown,
+                         (int)OPTIONS_LIST_MAX);
+    }
+    list->items[list->n++] = text;
+    return STATUS_OK;
+}
+
 // `shown` is how the user gave the option, for messages.
 static enum status set(const struct option *option, const char *text, const char *shown,
                        struct options *options, struct error *error) {
@@ -75,6 +85,8 @@ static enum status set(const struct option *option, const char *text, const char
             return STATUS_OK;
         case KIND_INT:
             return set_int(option, text, (int *)(void *)field, shown, error);
+        case KIND_LIST:
+            return append(text, (struct text_list *)(void *)field, shown, error);
         case KIND_WORD:
             break;
     }
@@ -152,6 +164,11 @@ static enum status parse_option(char **argv, int argc, int *i, struct options *o
     return set(option, value, argument, options, error);
 }
 
+static bool takes_model(unsigned command) {
+    const char *ignored;
+    return find_option("--model", command, &ignored) != NULL;
+}
+
 static enum status parse_command(int argc, char **argv, struct options *options,
                                  struct error *error) {
     if (argc < 2) {
@@ -210,9 +227,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
         }
     }
     if (status == STATUS_OK) status = read_environment(command, given, options, error);
-    const char *value;
-    const bool needs_model = find_option("--model", command, &value) != NULL;
-    if (status == STATUS_OK && needs_model && options->model == NULL) {
+    if (status == STATUS_OK && options->model == NULL && takes_model(command)) {
         return error_set(error, STATUS_USAGE, "--model DIR is required; `wader help %s` tells more",
                          command_table[options->command].name);
     }
@@ -253,6 +268,6 @@ void options_print_help(FILE *file, enum command command) {
         "\nExit codes: 0 done; 1 too many bad records, or outputs that are not done or not whole; "
         "2 "
         "usage;\n3 bad input; 4 output or system; 5 output in use by another run; 6 model or "
-        "device; 75 stopped,\nrun again; 141 stdout closed.\n",
+        "device;\n7 a gate of diff tripped; 75 stopped, run again; 141 stdout closed.\n",
         file);
 }

@@ -21,6 +21,7 @@ enum command {
     COMMAND_STATUS,
     COMMAND_VERIFY,
     COMMAND_MERGE,
+    COMMAND_DIFF,
     COMMAND_HELP,  // `subject` tells which command's, COMMAND_NONE for the overview
     COMMAND_VERSION,
 };
@@ -41,6 +42,13 @@ enum output_dtype { OUTPUT_KEEP, OUTPUT_FP32, OUTPUT_BF16, OUTPUT_FP16 };
 enum on_bad { ON_BAD_ROW, ON_BAD_FAIL };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
 
+// The values of an option that may be given several times, in that order.
+enum { OPTIONS_LIST_MAX = 32 };
+struct text_list {
+    const char *items[OPTIONS_LIST_MAX];
+    int n;
+};
+
 // Every value as the user gave it, or its default; strings are the user's own, or static.
 struct options {
     enum command command, subject;
@@ -53,6 +61,8 @@ struct options {
     const char *shard;
     const char *titles_per_s;
     const char *svg;
+    const char *html;
+    struct text_list fail_on;
     int max_length;    // -1: not given
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen

@@ -12,6 +12,7 @@ enum {
     STATUS = 128,
     VERIFY = 256,
     MERGE = 512,
+    DIFF = 1024,
     ENCODING = LABEL | INFO | EVAL | BENCH | PLAN,  // those that choose a device, or tell which
     CATALOG = PLAN | STATUS | VERIFY | MERGE,       // those about a whole catalog
 };
@@ -99,12 +100,19 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"force", 0, KIND_FLAG, AT(force), CONVERT, 0, NULL, NULL,
      "replace NEWDIR where it is an empty directory or a model's without directories in it"},
     {"force", 0, KIND_FLAG, AT(force), EVAL | BENCH, 0, NULL, NULL, "replace FILE of --svg"},
-    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL | BENCH | CATALOG, 0, NULL, NULL,
+    {"json", 0, KIND_FLAG, AT(json), INFO | EVAL | BENCH | CATALOG | DIFF, 0, NULL, NULL,
      "print one JSON object"},
     {"svg", 0, KIND_TEXT, AT(svg), EVAL, 0, NULL, "FILE",
      "also draw the confusion matrix and the calibration there"},
     {"svg", 0, KIND_TEXT, AT(svg), BENCH, 0, NULL, "FILE",
      "also draw a roofline and the stages there"},
+    {"html", 0, KIND_TEXT, AT(html), DIFF, 0, NULL, "FILE",
+     "also write a page with charts there; it needs no other file"},
+    {"force", 0, KIND_FLAG, AT(force), DIFF, 0, NULL, NULL, "replace FILE of --html"},
+    {"fail-on", 0, KIND_LIST, AT(fail_on), DIFF, 0, NULL, "GATE",
+     "end with 7 where it holds, or cannot be told: psi>0.2, score_psi>0.2, flips>2%, new>5%,\n"
+     "gone>5%, truncated>1%, abstained>10%, bad>1%, score_shift<-0.02, rows<95%; > or <, counts\n"
+     "or % of shared ids (flips), of OLD's rows (gone, rows), of NEW's; may come several times"},
     {"lengths", 0, KIND_TEXT, AT(lengths), BENCH, 0, NULL, "WHICH",
      "without INPUT, how many tokens made-up titles have: titles (default; median 17), short\n"
      "(8), long (64), or N or N-M"},
@@ -122,8 +130,8 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT | EVAL | VERIFY | MERGE, 0,
      "auto|tty|plain|json|none", "MODE",
      "auto (default): a line in place on a terminal, else one every 30 seconds"},
-    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH | CATALOG, 0, NULL, NULL,
-     "no notes and no summary, only errors"},
+    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH | CATALOG | DIFF, 0, NULL,
+     NULL, "no notes and no summary, only errors"},
     {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL | BENCH | CATALOG, 0, NULL, NULL,
      "more notes: every bad record, what was chosen and why"},
 };
@@ -161,5 +169,11 @@ const struct command_entry command_table[COMMANDS_END] = {
     [COMMAND_MERGE] = {"merge", MERGE, LABEL, "wader merge [options] DIR [INPUT...]",
                        "Verifies the outputs in DIR, all those of the INPUTs, and writes "
                        "DIR/_SUCCESS."},
+    [COMMAND_DIFF] =
+        {"diff", DIFF, 0, "wader diff [--json] [--html FILE] [--fail-on GATE]... OLD NEW",
+         "Tells what changed between two outputs of label, or two directories of them: labels, "
+         "flips,\n      scores. Outputs in one order take 50 MB; in others, up to 64 bytes for "
+         "each row that\n      waits for the other side's, about a quarter of all where "
+         "orders are unrelated."},
     [COMMAND_HELP] = {"help", 0, 0, "wader help [COMMAND]", "Prints this, or a command's options."},
 };

@@ -6,14 +6,14 @@
 
 #include "host/cli/options.h"
 
-enum option_kind { KIND_FLAG, KIND_TEXT, KIND_INT, KIND_WORD };
+enum option_kind { KIND_FLAG, KIND_TEXT, KIND_INT, KIND_WORD, KIND_LIST };
 
 // A name may come more than once, for different commands.
 struct option {
     const char *name;  // --name; WADER_NAME in the environment, - becoming _
     char letter;       // -l, or 0
     enum option_kind kind;
-    size_t offset;      // of its value in struct options: bool, const char *, int, int
+    size_t offset;      // of its value in struct options: bool, text, int, int, text_list
     unsigned commands;  // who takes it
     int min;            // KIND_INT
     const char *words;  // KIND_WORD: its values, parted by |

@@ -318,6 +318,26 @@ static void help(void) {
     }
 }
 
+// The one command without a model, and the one option that comes several times.
+static void diff(void) {
+    const struct options diff =
+        good("diff OLD --fail-on psi>0.2 --html P --json --fail-on=flips>2% --force -q NEW");
+    CHECK_INT(diff.command, COMMAND_DIFF);
+    CHECK(diff.model == NULL && diff.json && diff.force && diff.quiet && diff.n_inputs == 2);
+    CHECK_STR(diff.html, "P");
+    CHECK_INT(diff.fail_on.n, 2);
+    CHECK_STR(diff.fail_on.items[0], "psi>0.2");
+    CHECK_STR(diff.fail_on.items[1], "flips>2%");
+    setenv("WADER_FAIL_ON", "bad>1%", 1);
+    const struct options twin = good("diff OLD NEW");
+    CHECK(twin.fail_on.n == 1 && strcmp(twin.fail_on.items[0], "bad>1%") == 0);
+    CHECK_INT(good("diff OLD NEW --fail-on psi>1").fail_on.n, 1);
+    unsetenv("WADER_FAIL_ON");
+    check_refused("diff OLD NEW -m M", "no such option of `wader diff`");
+    check_refused("diff OLD NEW --fail-on", "needs a value");
+    check_refused("eval -m M --fail-on psi>1", "no such option of `wader eval`");
+}
+
 int main(void) {
     defaults();
     values();
@@ -325,6 +345,7 @@ int main(void) {
     flags();
     convert_and_info();
     eval();
+    diff();
     inputs();
     catalog();
     refusals();
