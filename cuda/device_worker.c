@@ -67,6 +67,7 @@ static bool settle(struct device_worker *worker) {
 
 static bool release(struct device_worker *worker) {
     if (!settle(worker)) return false;
+    device_products_close(worker);
     device_batches_close(worker);
     forward_destroy(&worker->forward);
     (void)gpu_free(worker->forward.block);
@@ -178,6 +179,16 @@ static enum status profile(struct device_worker *worker, struct failure *failure
     return status;
 }
 
+static enum status products(struct device_worker *worker, struct failure *failure) {
+    enum status status = worker_check(worker, &failure->error);
+    if (status != STATUS_OK) return status;
+    const int code = device_products_measure(worker);
+    if (code == 0) return STATUS_OK;
+    status = device_failed(worker, "a product failed", code, failure);
+    worker_lose(worker, &failure->error);
+    return status;
+}
+
 void *worker_main(void *argument) {
     struct device_worker *worker = argument;
     for (;;) {
@@ -187,6 +198,7 @@ void *worker_main(void *argument) {
         if (step == WORKER_PROBE) status = probe(worker, &failure);
         if (step == WORKER_OPEN) status = open_again(worker, &failure);
         if (step == WORKER_PROFILE) status = profile(worker, &failure);
+        if (step == WORKER_PRODUCTS) status = products(worker, &failure);
         if (step == WORKER_CLOSE) shut(worker);
         const bool out_of_memory = status != STATUS_OK && gpu_code_is_memory(failure.code);
         worker_report(worker, status, out_of_memory, &failure.error);

@@ -35,13 +35,23 @@ struct device_profile {
     struct encoder_profile seconds;
 };
 
+// What WORKER_PRODUCTS is to do, and what came of it.
+struct device_products {
+    double seconds;  // to be spent on each shape, about
+    struct encoder_products best;
+    struct matmul *matmul;  // the rest while it measures
+    void *x, *weight, *y, *pinned;
+    struct CUevent_st *begin, *end;
+};
+
 enum worker_step {
     WORKER_NOTHING,
-    WORKER_PROBE,    // context, library, free memory
-    WORKER_OPEN,     // memory, weights, graphs, a first run of each, with `n_rows`; may come again
-    WORKER_PROFILE,  // one batch by itself, as `profile` has it; nothing else is on its way
-    WORKER_SERVE,    // batches, until another step is asked for; reported at once
-    WORKER_CLOSE,    // everything is released, the thread ends
+    WORKER_PROBE,     // context, library, free memory
+    WORKER_OPEN,      // memory, weights, graphs, a first run of each, with `n_rows`; may come again
+    WORKER_PROFILE,   // one batch by itself, as `profile` has it; nothing else is on its way
+    WORKER_PRODUCTS,  // large products alone, as `products` has it; nothing else is on its way
+    WORKER_SERVE,     // batches, until another step is asked for; reported at once
+    WORKER_CLOSE,     // everything is released, the thread ends
 };
 
 struct device_worker {
@@ -61,6 +71,7 @@ struct device_worker {
     struct forward forward;          // by WORKER_OPEN, as are the batches
     struct device_batch *batches;    // [n_batches]
     struct device_profile *profile;  // once WORKER_PROFILE was asked for
+    struct device_products products;
 
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -95,6 +106,8 @@ enum status worker_await(struct device_worker *worker, bool *out_of_memory, stru
 void worker_submit(struct device_worker *worker, int32_t batch);
 // With the same patience. STATUS_AGAIN when the device was lost before the batch was done.
 enum status worker_await_batch(struct device_worker *worker, int32_t batch, struct error *error);
+
+enum status worker_check(struct device_worker *worker, struct error *error);  // whether it is lost
 
 // Has `batch` computed by itself and asks the thread to serve again. No batch is on its way.
 enum status worker_profile(struct device_worker *worker, int32_t batch,
@@ -136,5 +149,12 @@ int device_batch_enqueue(struct device_worker *worker, int32_t i);
 // Runs the batch of worker->profile without a graph and waits for it: its logits are there then,
 // and where the time went. Its events go with device_batches_close.
 int device_batch_profile(struct device_worker *worker);
+
+// ---- device_products.c. As above.
+
+// Finds worker->products.best: what the library's large products reach. Without a rate where there
+// is no memory for any. Whatever a failure left is released by device_products_close.
+int device_products_measure(struct device_worker *worker);
+void device_products_close(struct device_worker *worker);
 
 #endif

@@ -89,11 +89,29 @@ static enum status cuda_profile(struct encoder *encoder, int32_t i, struct encod
     return worker_profile(worker_of(cuda, i), i / cuda->n_workers, profile, error);
 }
 
+// All devices at the same time, as in a run: they may share what cools and feeds them.
+static enum status cuda_products(struct encoder *encoder, double seconds,
+                                 struct encoder_products *products, struct error *error) {
+    struct cuda_encoder *cuda = (struct cuda_encoder *)encoder;
+    bool out_of_memory;
+    for (int32_t w = 0; w < cuda->n_workers; w++) cuda->workers[w].products.seconds = seconds;
+    const enum status status = ask_all(cuda, WORKER_PRODUCTS, &out_of_memory, error);
+    // Whatever became of the others: a device that is lost leaves at once.
+    (void)ask_all(cuda, WORKER_SERVE, &out_of_memory, NULL);
+    if (status != STATUS_OK) return status;
+    *products = cuda->workers[0].products.best;
+    for (int32_t w = 1; w < cuda->n_workers; w++) {
+        products->flops_per_s += cuda->workers[w].products.best.flops_per_s;
+    }
+    return STATUS_OK;
+}
+
 static const struct encoder_ops cuda_ops = {.slot = cuda_slot,
                                             .submit = cuda_submit,
                                             .wait = cuda_wait,
                                             .destroy = cuda_destroy,
-                                            .profile = cuda_profile};
+                                            .profile = cuda_profile,
+                                            .products = cuda_products};
 
 // ---- how many rows
 

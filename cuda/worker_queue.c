@@ -233,13 +233,18 @@ static enum status make_profile(struct device_worker *worker, struct error *erro
     return STATUS_OK;
 }
 
+enum status worker_check(struct device_worker *worker, struct error *error) {
+    pthread_mutex_lock(&worker->mutex);
+    const enum status status = worker->lost ? STATUS_AGAIN : STATUS_OK;
+    if (status != STATUS_OK && error != NULL) *error = worker->error;
+    pthread_mutex_unlock(&worker->mutex);
+    return status;
+}
+
 enum status worker_profile(struct device_worker *worker, int32_t batch,
                            struct encoder_profile *profile, struct error *error) {
     bool out_of_memory;
-    pthread_mutex_lock(&worker->mutex);
-    enum status status = worker->lost ? STATUS_AGAIN : STATUS_OK;
-    if (status != STATUS_OK && error != NULL) *error = worker->error;
-    pthread_mutex_unlock(&worker->mutex);
+    enum status status = worker_check(worker, error);
     if (status != STATUS_OK) return status;
     if (worker->profile == NULL) status = make_profile(worker, error);
     if (status != STATUS_OK) return status;

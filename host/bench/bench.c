@@ -109,10 +109,28 @@ static enum status measure_pipelines(struct bench_state *state, struct tally *ta
     return STATUS_OK;
 }
 
+// Of devices; the CPU's products are the meter's.
+static enum status measure_products(struct bench_state *state, struct ceilings *ceilings,
+                                    struct error *error) {
+    struct encoder *encoder = state->settings->encoder;
+    struct encoder_products best;
+    if (!state->settings->is_cuda || encoder->ops->products == NULL) return STATUS_OK;
+    enum status status = encoder_measure_products(encoder, state->host_slice, &best, error);
+    if (status != STATUS_OK || !(best.flops_per_s > 0)) return status;
+    ceilings->has_gemm = true;
+    ceilings->gemm_rows = best.n_rows;
+    ceilings->gemm_in = best.n_in;
+    ceilings->gemm_out = best.n_out;
+    samples_add(&ceilings->gemm, best.flops_per_s / state->settings->n_workers);
+    samples_add(&ceilings->gemm_all, best.flops_per_s);
+    return STATUS_OK;
+}
+
 static enum status measure_round(struct bench_state *state, struct ceiling_meter *meter,
                                  struct tally *tally, struct bench_result *result,
                                  struct error *error) {
     enum status status = ceiling_meter_measure(meter, state->host_slice, &result->ceilings, error);
+    if (status == STATUS_OK) status = measure_products(state, &result->ceilings, error);
     if (status == STATUS_OK) status = measure_host(state, tally, error);
     if (status == STATUS_OK) status = measure_encoder(state, tally, result, error);
     return status == STATUS_OK ? measure_pipelines(state, tally, result, error) : status;

@@ -18,8 +18,8 @@ struct ceilings {
     struct samples memory;      // bytes/s copied in memory, by one thread
     struct samples memory_all;  // by all threads, each its own
     bool has_gemm;
-    struct samples gemm;                   // FLOP/s of one thread
-    struct samples gemm_all;               // of all threads
+    struct samples gemm;                   // FLOP/s of one thread, or one device
+    struct samples gemm_all;               // of all of them
     int32_t gemm_rows, gemm_in, gemm_out;  // the shape of these products, which did best
 };
 

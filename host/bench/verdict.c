@@ -116,6 +116,10 @@ static void lift_encoder(const struct bench_settings *settings, const struct ben
     const double share = result->stages[STAGE_ENCODE].share;
     const double padding = flops_padding_efficiency(&result->flops);
     if (settings->is_cuda) {
+        if (share > 0) {
+            buffer_add_format(out, "It is at %.0f %% of the products' ceiling in %s. ", 100 * share,
+                              settings->precision);
+        }
         buffer_add_text(out, "More GPUs would lift it, as long as the host feeds them (see host).");
     } else if (share >= 0.8) {
         buffer_add_format(out,

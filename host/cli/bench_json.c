@@ -13,8 +13,8 @@
 //   measured     rounds, seconds
 //   ceilings     the best of all rounds: copy_bytes_per_s (256 KiB, one thread), memory_bytes_per_s
 //   (64 MiB, one thread),
-//                memory_bytes_per_s_all (all threads), gemm: null, or flops_per_s,
-//                flops_per_s_all, rows, in, out
+//                memory_bytes_per_s_all (all threads), gemm: null, or flops_per_s (one thread or
+//                GPU), flops_per_s_all (all that encode), rows, in, out
 //   stages       of each: name (host/bench/bench.h; those not measured are left out), threads, unit
 //                (of the next four), rate (median), rate_min, rate_max, ceiling, ceiling_is
 //                ("copy", "gemm", "slowest stage", ...), share (rate / ceiling), titles_per_s,

@@ -215,7 +215,8 @@ bool svg_add_roofline(const struct bench_report *report, const struct svg_box *b
         .memory = 2 * samples_spread(&ceilings->memory).max,
         .cache = 2 * samples_spread(&ceilings->copy).max,
     };
-    if (!report->result.has_profile || !ceilings->has_gemm) return false;
+    // What a device's memory allows is not measured: there is no slope to draw.
+    if (!report->result.has_profile || !ceilings->has_gemm || report->engine.is_cuda) return false;
     find_points(report, &roofline);
     const int n_rows = (roofline.n_points + 1) / 2;
     roofline.plot = (struct svg_box){box->x + MARKS, box->y + HEADER, box->width - MARKS - 16,

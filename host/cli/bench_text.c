@@ -131,8 +131,10 @@ static void add_ceilings(const struct bench_report *report, struct buffer *out) 
                           report->engine.precision, ceilings->gemm_rows, ceilings->gemm_in,
                           ceilings->gemm_in, ceilings->gemm_out,
                           samples_spread(&ceilings->gemm).max * 1e-9);
-        if (n > 1) {
-            buffer_add_format(&text, " (%d threads: %.1f)", n,
+        const bool is_cuda = report->engine.is_cuda;
+        const int n_all = is_cuda ? report->engine.n_workers : n;
+        if (n_all > 1) {
+            buffer_add_format(&text, " (%d %s: %.1f)", n_all, is_cuda ? "GPUs" : "threads",
                               samples_spread(&ceilings->gemm_all).max * 1e-9);
         }
     }

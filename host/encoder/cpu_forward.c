@@ -126,7 +126,9 @@ static enum status finish_rows(struct cpu_forward *forward, const struct layer_w
         .context = operands_from(model, all.context, (size_t)first, h),
         .n_rows = (size_t)(n_rows < model->tile_rows ? n_rows : model->tile_rows),
     };
-    return cpu_finish_tile(forward, layer, &tile);
+    enum status status = cpu_attention_output(forward, layer, &tile);
+    if (status == STATUS_OK) status = cpu_feed(forward, layer, &tile);
+    return status == STATUS_OK ? cpu_output(forward, layer, &tile) : status;
 }
 
 static enum status run_layer(struct cpu_forward *forward, const struct layer_weights *layer,

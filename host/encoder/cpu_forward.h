@@ -59,9 +59,14 @@ struct tile {
     size_t n_rows;  // that a token or title stands behind
 };
 
-// hidden = LayerNorm(hidden + context Wo^T + bo)
-// hidden = LayerNorm(hidden + GELU(hidden Wi^T + bi) Wf^T + bf), also as operands
-enum status cpu_finish_tile(struct cpu_forward *forward, const struct layer_weights *layer,
-                            const struct tile *tile);
+// hidden = LayerNorm(hidden + context Wo^T + bo), also as operands
+enum status cpu_attention_output(struct cpu_forward *forward, const struct layer_weights *layer,
+                                 const struct tile *tile);
+// memory.feed = GELU(hidden Wi^T + bi)
+enum status cpu_feed(struct cpu_forward *forward, const struct layer_weights *layer,
+                     const struct tile *tile);
+// hidden = LayerNorm(hidden + feed Wf^T + bf), also as operands
+enum status cpu_output(struct cpu_forward *forward, const struct layer_weights *layer,
+                       const struct tile *tile);
 
 #endif

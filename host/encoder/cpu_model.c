@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "host/encoder/cpu_probe.h"
+
 static enum status read_norm(const struct layer_norm *norm, struct norm_weights *out,
                              struct error *error) {
     enum status status = read_values(&norm->weight, &out->weight, error);
@@ -60,16 +62,17 @@ static enum status make_plans(struct cpu_model *model, struct error *error) {
 
 // `n_dense` whole dense layers of `width` outputs each, as one product.
 static enum status pack(const struct cpu_model *model, const struct gemm *gemm,
-                        const struct dense *dense, int n_dense, int32_t n_in, int32_t width,
-                        struct dense_weights *out, struct error *error) {
+                        const struct dense *dense, int n_dense, int32_t n_in, const float *mean_in,
+                        int32_t width, struct dense_weights *out, struct error *error) {
     struct dense_part parts[3];  // query, key and value
     assert(n_dense <= (int)ARRAY_LEN(parts));
     for (int i = 0; i < n_dense; i++) parts[i] = (struct dense_part){&dense[i], 0, width};
-    return pack_dense(gemm, model->precision, n_in, parts, n_dense, out, error);
+    return pack_dense(gemm, model->precision, n_in, mean_in, parts, n_dense, out, error);
 }
 
 static enum status pack_intermediate(const struct cpu_model *model, const struct dense *dense,
-                                     struct layer_weights *to, struct error *error) {
+                                     const float *mean_in, struct layer_weights *to,
+                                     struct error *error) {
     const int32_t width = model->config.intermediate_size / model->n_parts;
     void *memory;
     enum status status =
@@ -78,34 +81,52 @@ static enum status pack_intermediate(const struct cpu_model *model, const struct
     to->intermediate = memory;
     for (int32_t p = 0; p < model->n_parts && status == STATUS_OK; p++) {
         const struct dense_part part = {dense, p * width, width};
-        status = pack_dense(model->h_to_f_part, model->precision, model->config.hidden_size, &part,
-                            1, &to->intermediate[p], error);
+        status = pack_dense(model->h_to_f_part, model->precision, model->config.hidden_size,
+                            mean_in, &part, 1, &to->intermediate[p], error);
     }
     return status;
 }
 
-static enum status pack_layer(const struct cpu_model *model, const struct bert_layer *from,
-                              bool last, struct layer_weights *to, struct error *error) {
-    const int32_t h = model->config.hidden_size, f = model->config.intermediate_size;
+// Queries, keys and values.
+static enum status pack_projections(const struct cpu_model *model, const struct bert_layer *from,
+                                    bool last, const float *mean_in, struct layer_weights *to,
+                                    struct error *error) {
+    const int32_t h = model->config.hidden_size;
     const struct dense qkv[] = {from->query, from->key, from->value};
-    enum status status;
-    if (last) {
-        status = pack(model, model->h_to_h, qkv, 1, h, h, &to->query, error);
-        if (status != STATUS_OK) return status;
-        status = pack(model, model->h_to_2h, qkv + 1, 2, h, h, &to->kv, error);
-    } else {
-        status = pack(model, model->h_to_3h, qkv, 3, h, h, &to->qkv, error);
-    }
+    if (!last) return pack(model, model->h_to_3h, qkv, 3, h, mean_in, h, &to->qkv, error);
+    enum status status = pack(model, model->h_to_h, qkv, 1, h, mean_in, h, &to->query, error);
     if (status != STATUS_OK) return status;
-    status =
-        pack(model, model->h_to_h, &from->attention_output, 1, h, h, &to->attention_output, error);
+    return pack(model, model->h_to_2h, qkv + 1, 2, h, mean_in, h, &to->kv, error);
+}
+
+// The probe follows from product to product, as each is packed with the mean of what it takes.
+static enum status pack_layer(const struct cpu_model *model, const struct bert_layer *from,
+                              bool last, struct cpu_probe *probe, struct layer_weights *to,
+                              struct error *error) {
+    const int32_t h = model->config.hidden_size, f = model->config.intermediate_size;
+    enum status status = read_norm(&from->attention_norm, &to->attention_norm, error);
+    if (status == STATUS_OK) status = read_norm(&from->output_norm, &to->output_norm, error);
     if (status != STATUS_OK) return status;
-    status = pack_intermediate(model, &from->intermediate, to, error);
+
+    const float *mean = cpu_probe_mean(probe, PROBE_HIDDEN);
+    status = pack_projections(model, from, last, mean, to, error);
+    if (status == STATUS_OK) status = cpu_probe_attention(probe, to, error);
     if (status != STATUS_OK) return status;
-    status = pack(model, model->f_to_h, &from->output, 1, f, h, &to->output, error);
+
+    mean = cpu_probe_mean(probe, PROBE_CONTEXT);
+    status = pack(model, model->h_to_h, &from->attention_output, 1, h, mean, h,
+                  &to->attention_output, error);
+    if (status == STATUS_OK) status = cpu_probe_attention_output(probe, to, error);
     if (status != STATUS_OK) return status;
-    status = read_norm(&from->attention_norm, &to->attention_norm, error);
-    return status == STATUS_OK ? read_norm(&from->output_norm, &to->output_norm, error) : status;
+
+    mean = cpu_probe_mean(probe, PROBE_HIDDEN);
+    status = pack_intermediate(model, &from->intermediate, mean, to, error);
+    if (status == STATUS_OK) status = cpu_probe_feed(probe, to, error);
+    if (status != STATUS_OK) return status;
+
+    mean = cpu_probe_mean(probe, PROBE_FEED);
+    status = pack(model, model->f_to_h, &from->output, 1, f, mean, h, &to->output, error);
+    return status == STATUS_OK ? cpu_probe_output(probe, to, error) : status;
 }
 
 // The head's products are fp32 in every tier.
@@ -113,7 +134,7 @@ static enum status pack_head(const struct gemm *gemm, const struct dense *dense,
                              int32_t n_out, struct gemm_weights **out, struct error *error) {
     const struct dense_part part = {dense, 0, n_out};
     struct dense_weights weights = {0};
-    enum status status = pack_dense(gemm, CPU_FP32, n_in, &part, 1, &weights, error);
+    enum status status = pack_dense(gemm, CPU_FP32, n_in, NULL, &part, 1, &weights, error);
     *out = weights.packed;
     return status;
 }
@@ -139,6 +160,19 @@ static enum status read_positions(struct cpu_model *model, const struct bert_wei
     return STATUS_OK;
 }
 
+static enum status pack_layers(struct cpu_model *model, const struct bert_layer *from,
+                               struct error *error) {
+    const int32_t n_layers = model->config.n_layers;
+    struct cpu_probe *probe = NULL;
+    enum status status = STATUS_OK;
+    if (model->precision == CPU_INT8) status = cpu_probe_create(model, &probe, error);
+    for (int32_t l = 0; l < n_layers && status == STATUS_OK; l++) {
+        status = pack_layer(model, &from[l], l == n_layers - 1, probe, &model->layers[l], error);
+    }
+    cpu_probe_destroy(probe);
+    return status;
+}
+
 static enum status fill(struct cpu_model *model, const struct bert_weights *weights,
                         struct error *error) {
     const int32_t n_layers = model->config.n_layers;
@@ -153,11 +187,8 @@ static enum status fill(struct cpu_model *model, const struct bert_weights *weig
     status = alloc_zeroed(&layers, (size_t)n_layers, sizeof *model->layers, "layers", error);
     if (status != STATUS_OK) return status;
     model->layers = layers;
-    for (int32_t l = 0; l < n_layers; l++) {
-        status =
-            pack_layer(model, &weights->layers[l], l == n_layers - 1, &model->layers[l], error);
-        if (status != STATUS_OK) return status;
-    }
+    status = pack_layers(model, weights->layers, error);
+    if (status != STATUS_OK) return status;
     const int32_t h = model->config.hidden_size;
     status = pack_head(model->h_to_h_head, &weights->pooler, h, h, &model->pooler, error);
     if (status != STATUS_OK) return status;
@@ -169,6 +200,19 @@ size_t cpu_model_nbytes(const struct bert_config *config, enum cpu_precision pre
     static const size_t sizes[] = {[CPU_FP32] = 4, [CPU_BF16] = 2, [CPU_INT8] = 1};
     const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
     return (size_t)config->n_layers * (4 * h * h + 2 * h * f) * sizes[precision];
+}
+
+// The largest product's weights as the file's values, and as those of the tier before the library
+// puts them in its order.
+size_t cpu_model_packing_nbytes(const struct bert_config *config, enum cpu_precision precision) {
+    const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
+    const size_t part = f / (size_t)feed_parts_of(config, precision);
+    const size_t outs[] = {3 * h, part, f};  // times h
+    size_t most = 0;
+    for (size_t i = 0; i < ARRAY_LEN(outs); i++) most = outs[i] * h > most ? outs[i] * h : most;
+    if (precision == CPU_FP32) return most * sizeof(float);
+    if (precision == CPU_BF16) return most * (sizeof(float) + sizeof(uint16_t));
+    return most * (sizeof(float) + 1) + cpu_probe_nbytes(config);
 }
 
 enum status cpu_model_create(const struct model *model, enum cpu_precision precision,

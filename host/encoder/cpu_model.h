@@ -66,8 +66,10 @@ enum status cpu_model_create(const struct model *model, enum cpu_precision preci
                              struct cpu_model **out, struct error *error);
 void cpu_model_destroy(struct cpu_model *model);  // NULL is fine
 
-// Bytes of the packed weights, nearly all that cpu_model_create keeps.
+// Bytes of the packed weights, nearly all that cpu_model_create keeps; and of what it takes
+// besides while it packs them, at most.
 size_t cpu_model_nbytes(const struct bert_config *config, enum cpu_precision precision);
+size_t cpu_model_packing_nbytes(const struct bert_config *config, enum cpu_precision precision);
 
 // In how many parts the first feed-forward product is done, so that a tile of a part's results
 // stays in the cache until GELU has read it.
@@ -85,10 +87,11 @@ struct dense_part {
 };
 
 // Packs parts of dense layers that share their input, of `n_in`, as one product: their outputs
-// stand side by side.
+// stand side by side. `mean_in` is the mean of that input: CPU_INT8 takes from the biases what the
+// rounding of weights adds to the mean of each output. Others look at no mean.
 enum status pack_dense(const struct gemm *gemm, enum cpu_precision precision, int32_t n_in,
-                       const struct dense_part *parts, int n_parts, struct dense_weights *out,
-                       struct error *error);
+                       const float *mean_in, const struct dense_part *parts, int n_parts,
+                       struct dense_weights *out, struct error *error);
 void dense_weights_free(struct dense_weights *weights);
 
 // ---- cpu_layout.c

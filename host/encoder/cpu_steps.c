@@ -115,9 +115,20 @@ static void add_norm(struct cpu_forward *forward, const struct tile *tile, struc
     }
 }
 
-// feed = GELU(in Wi^T + bi)
-static enum status feed(struct cpu_forward *forward, const struct tile *tile,
-                        const struct layer_weights *layer) {
+enum status cpu_attention_output(struct cpu_forward *forward, const struct layer_weights *layer,
+                                 const struct tile *tile) {
+    enum status status =
+        cpu_product(forward, forward->model->h_to_h, layer->attention_output.packed,
+                    tile->context.rows, forward->memory.tile);
+    if (status != STATUS_OK) return status;
+    lap(forward, ENCODER_ATTENTION_OUTPUT);
+    add_norm(forward, tile, tile->context, &layer->attention_output, &layer->attention_norm);
+    lap(forward, ENCODER_NORM);
+    return STATUS_OK;
+}
+
+enum status cpu_feed(struct cpu_forward *forward, const struct layer_weights *layer,
+                     const struct tile *tile) {
     const struct cpu_model *model = forward->model;
     const struct cpu_memory *memory = &forward->memory;
     const size_t f = (size_t)model->config.intermediate_size, part = f / (size_t)model->n_parts;
@@ -139,24 +150,15 @@ static enum status feed(struct cpu_forward *forward, const struct tile *tile,
             });
         }
     }
+    lap(forward, ENCODER_INTERMEDIATE);
     return STATUS_OK;
 }
 
-enum status cpu_finish_tile(struct cpu_forward *forward, const struct layer_weights *layer,
-                            const struct tile *tile) {
-    const struct cpu_model *model = forward->model;
+enum status cpu_output(struct cpu_forward *forward, const struct layer_weights *layer,
+                       const struct tile *tile) {
     const struct cpu_memory *memory = &forward->memory;
-    enum status status = cpu_product(forward, model->h_to_h, layer->attention_output.packed,
-                                     tile->context.rows, memory->tile);
-    if (status != STATUS_OK) return status;
-    lap(forward, ENCODER_ATTENTION_OUTPUT);
-    add_norm(forward, tile, tile->context, &layer->attention_output, &layer->attention_norm);
-    lap(forward, ENCODER_NORM);
-    status = feed(forward, tile, layer);
-    if (status != STATUS_OK) return status;
-    lap(forward, ENCODER_INTERMEDIATE);
-    status =
-        cpu_product(forward, model->f_to_h, layer->output.packed, memory->feed.rows, memory->tile);
+    enum status status = cpu_product(forward, forward->model->f_to_h, layer->output.packed,
+                                     memory->feed.rows, memory->tile);
     if (status != STATUS_OK) return status;
     lap(forward, ENCODER_OUTPUT);
     add_norm(forward, tile, memory->feed, &layer->output, &layer->output_norm);

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "host/encoder/cpu_model.h"
 #include "weights/dtype.h"
@@ -64,9 +63,28 @@ static float quantize_channel(const float *weight, size_t n, int8_t *out, float 
     return scale;
 }
 
+// What the rounding of a channel's weights adds to its output where the input is `mean`: a sum in
+// MEAN_LANES parts, always the same ones. 0 where that is no number, as with weights that are none.
+enum { MEAN_LANES = 16 };
+static float mean_error(const float *weight, const int8_t *rounded, float scale, const float *mean,
+                        size_t n) {
+    float sums[MEAN_LANES] = {0}, error = 0;
+    size_t i = 0;
+    for (; i + MEAN_LANES <= n; i += MEAN_LANES) {
+        for (size_t l = 0; l < MEAN_LANES; l++) {
+            sums[l] += (scale * (float)rounded[i + l] - weight[i + l]) * mean[i + l];
+        }
+    }
+    for (size_t l = 0; i < n; i++, l++) {
+        sums[l] += (scale * (float)rounded[i] - weight[i]) * mean[i];
+    }
+    for (size_t l = 0; l < MEAN_LANES; l++) error += sums[l];
+    return isfinite(error) ? error : 0;
+}
+
 static enum status pack_int8(const struct gemm *gemm, const float *weight, const float *bias,
-                             size_t n_in, size_t n_out, struct dense_weights *out,
-                             struct error *error) {
+                             const float *mean_in, size_t n_in, size_t n_out,
+                             struct dense_weights *out, struct error *error) {
     void *bytes, *block;
     enum status status = alloc_array(&bytes, n_in * n_out, 1, "int8 weights", error);
     if (status != STATUS_OK) return status;
@@ -77,10 +95,11 @@ static enum status pack_int8(const struct gemm *gemm, const float *weight, const
     }
     float *scales = block, *totals = scales + n_out, *biases = totals + n_out;
     for (size_t o = 0; o < n_out; o++) {
-        scales[o] =
-            quantize_channel(weight + o * n_in, n_in, (int8_t *)bytes + o * n_in, &totals[o]);
+        const float *channel = weight + o * n_in;
+        int8_t *rounded = (int8_t *)bytes + o * n_in;
+        scales[o] = quantize_channel(channel, n_in, rounded, &totals[o]);
+        biases[o] = bias[o] - mean_error(channel, rounded, scales[o], mean_in, n_in);
     }
-    memcpy(biases, bias, n_out * sizeof *biases);
     out->block = block;
     out->channels = (struct channels){scales, totals, biases};
     status = gemm_pack(gemm, bytes, NULL, &out->packed, error);
@@ -100,8 +119,8 @@ static enum status pack_bf16(const struct gemm *gemm, const float *weight, const
 }
 
 enum status pack_dense(const struct gemm *gemm, enum cpu_precision precision, int32_t n_in,
-                       const struct dense_part *parts, int n_parts, struct dense_weights *out,
-                       struct error *error) {
+                       const float *mean_in, const struct dense_part *parts, int n_parts,
+                       struct dense_weights *out, struct error *error) {
     const size_t in = (size_t)n_in;
     size_t n_out = 0;
     for (int p = 0; p < n_parts; p++) n_out += (size_t)parts[p].n_out;
@@ -118,7 +137,7 @@ enum status pack_dense(const struct gemm *gemm, enum cpu_precision precision, in
             status = pack_bf16(gemm, weight, bias, in * n_out, out, error);
             break;
         case CPU_INT8:
-            status = pack_int8(gemm, weight, bias, in, n_out, out, error);
+            status = pack_int8(gemm, weight, bias, mean_in, in, n_out, out, error);
             break;
     }
     free(memory);

@@ -39,6 +39,15 @@ enum status encoder_profile_batch(struct encoder *encoder, int32_t i,
     return encoder->ops->profile(encoder, i, profile, error);
 }
 
+enum status encoder_measure_products(struct encoder *encoder, double seconds,
+                                     struct encoder_products *products, struct error *error) {
+    *products = (struct encoder_products){0};
+    if (encoder->ops->products == NULL) {
+        return error_set(error, STATUS_MODEL, "this encoder cannot tell what products reach");
+    }
+    return encoder->ops->products(encoder, seconds, products, error);
+}
+
 void encoder_destroy(struct encoder *encoder) {
     if (encoder != NULL) encoder->ops->destroy(encoder);
 }

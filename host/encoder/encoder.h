@@ -80,6 +80,12 @@ struct encoder_profile {
     double seconds[ENCODER_WORKS];  // of one batch on one thread, or one device
 };
 
+// What large products alone reach, on all devices of an encoder together.
+struct encoder_products {
+    double flops_per_s;           // 0: none could be made, as where memory is short
+    int32_t n_rows, n_in, n_out;  // of each
+};
+
 // What an implementation provides. The wrappers below check the batch and call these.
 struct encoder_ops {
     struct encoder_slot *(*slot)(struct encoder *encoder, int32_t i);
@@ -88,6 +94,9 @@ struct encoder_ops {
     void (*destroy)(struct encoder *encoder);
     enum status (*profile)(struct encoder *encoder, int32_t i, struct encoder_profile *profile,
                            struct error *error);  // NULL: cannot tell
+    enum status (*products)(struct encoder *encoder, double seconds,
+                            struct encoder_products *products,
+                            struct error *error);  // NULL: cannot tell
 };
 
 // STATUS_MODEL, saying what is missing, when this processor, or the library for it, cannot compute
@@ -104,7 +113,7 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
 // of the limits as there; the same refusals where that is more than there is.
 struct encoder_cpu_memory {
     size_t weights_nbytes;  // packed for the products, shared by all threads
-    size_t working_nbytes;  // of all threads and batches
+    size_t working_nbytes;  // of all threads and batches, or of packing, if that takes more
 };
 enum status encoder_cpu_measure(const struct bert_config *config,
                                 const struct encoder_limits *limits,
@@ -137,6 +146,12 @@ static inline void encoder_slot_add(struct encoder_slot *slot, const int32_t *id
 // implementation cannot tell.
 enum status encoder_profile_batch(struct encoder *encoder, int32_t i,
                                   struct encoder_profile *profile, struct error *error);
+
+// Measures the best of a few large products in the encoder's tier, over about `seconds` each: the
+// ceiling of what it computes. No slot may be in flight. Statuses as of encoder_wait; STATUS_MODEL
+// also where the implementation cannot tell.
+enum status encoder_measure_products(struct encoder *encoder, double seconds,
+                                     struct encoder_products *products, struct error *error);
 
 // No slot may be in flight. NULL is fine.
 void encoder_destroy(struct encoder *encoder);

@@ -209,6 +209,14 @@ static size_t working_nbytes(const struct bert_config *config, const struct enco
     return fits ? all : SIZE_MAX;
 }
 
+// The same, or what packing the weights takes before that, whichever is more.
+static size_t peak_nbytes(const struct bert_config *config, const struct encoder_limits *limits,
+                          int32_t batch_tokens, int32_t n_slots) {
+    const size_t working = working_nbytes(config, limits, batch_tokens, n_slots);
+    const size_t packing = cpu_model_packing_nbytes(config, limits->precision);
+    return working > packing ? working : packing;
+}
+
 // A batch in each thread, and two on their way.
 static int32_t slots_of(int32_t n_threads) {
     return n_threads < INT32_MAX - 2 ? n_threads + 2 : INT32_MAX;
@@ -221,7 +229,7 @@ static int32_t largest_batch(const struct bert_config *config, size_t room,
     int32_t fits = 0, too_many = limits->batch_tokens;
     while (too_many - fits > 1) {
         int32_t middle = fits + (too_many - fits) / 2;
-        bool enough = working_nbytes(config, limits, middle, n_slots) <= room;
+        bool enough = peak_nbytes(config, limits, middle, n_slots) <= room;
         *(enough ? &fits : &too_many) = middle;
     }
     return fits;
@@ -236,7 +244,7 @@ static enum status check_memory(const struct bert_config *config,
     const size_t packed = cpu_model_nbytes(config, limits->precision);
     const size_t most = available / 20 * 19, safe = available / 5 * 4;
     if (packed < most &&
-        working_nbytes(config, limits, limits->batch_tokens, n_slots) <= most - packed) {
+        peak_nbytes(config, limits, limits->batch_tokens, n_slots) <= most - packed) {
         return STATUS_OK;
     }
     const int32_t fits = largest_batch(config, packed < safe ? safe - packed : 0, limits, n_slots);
@@ -279,7 +287,7 @@ enum status encoder_cpu_measure(const struct bert_config *config,
     enum status status = encoder_cpu_check(limits->precision, error);
     if (status != STATUS_OK) return status;
     memory->weights_nbytes = cpu_model_nbytes(config, limits->precision);
-    memory->working_nbytes = working_nbytes(config, limits, limits->batch_tokens, n_slots);
+    memory->working_nbytes = peak_nbytes(config, limits, limits->batch_tokens, n_slots);
     return check_memory(config, limits, n_slots, error);
 }
 

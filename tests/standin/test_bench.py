@@ -7,6 +7,7 @@ import shutil
 
 import rig
 from rig import e2e
+import bench_figures
 
 # Beside the CPU's: copies.
 WORKS = ["embed", "qkv", "attention", "attention_output", "norm", "intermediate", "output", "head",
@@ -32,15 +33,12 @@ def test_figures(t, model):
                     (value["device"], value["precision"], value["workers"], value["slots"]),
                     ("cuda", precision, "%d GPU%s" % (devices, "s" if devices > 1 else ""),
                      4 * devices))
-            stages = {s["name"]: s for s in value["stages"]}
+            stages = bench_figures.check_json(t, what, value)
             t.equal("%s: devices encode" % what, stages["encode"]["threads"], devices)
-            t.check("%s: no ceiling of products is made up" % what,
-                    stages["encode"]["ceiling"] is None and stages["encode"]["share"] is None and
-                    value["ceilings"]["gemm"] is None and value["encoder"]["mfu"] is None)
-            t.check("%s: the others have theirs" % what, all(
-                stages[n]["share"] > 0 for n in ("inflate", "parse", "tokenize", "pack", "write",
-                                                 "host", "end_to_end")))
-            encoder = value["encoder"]
+            encoder, gemm = value["encoder"], value["ceilings"]["gemm"]
+            t.check("%s: a ceiling of all devices' products, of as many rows as a batch" % what,
+                    bench_figures.near(gemm["flops_per_s_all"], devices * gemm["flops_per_s"]) and
+                    gemm["rows"] == encoder["token_tile"], gemm)
             t.equal("%s: where the time goes" % what, [w["name"] for w in encoder["works"]], WORKS)
             t.check("%s: whole batches are computed" % what,
                     encoder["token_rows_computed"] % encoder["token_tile"] == 0 and
@@ -51,13 +49,16 @@ def test_figures(t, model):
 
 def test_text_and_picture(t, model):
     path = t.directory() + "/a.svg"
-    result = bench(t, "--svg", path, model=model)
+    result = bench(t, "--svg", path, model=model, devices=2)
     text = result.out.decode()
     words = " ".join(text.split())
     t.check("text", result.code == 0 and "copies to the device and back" in words and
-            "each GPU needs" in words and max(map(len, text.split("\n"))) <= 100, text)
+            "each GPU needs" in words and "of the products' ceiling" in words and
+            "(2 GPUs: " in words and max(map(len, text.split("\n"))) <= 100, text)
     picture = e2e.read(path).decode()
-    t.check("a picture of the stages alone: there is no roof", "Stages, each alone" in picture and
+    bench_figures.check_text(t, "text and picture", text, picture)
+    t.check("a picture of the stages alone: no memory of a device is measured",
+            "Stages, each alone" in picture and
             "under the roof" not in picture)
 
 

@@ -162,7 +162,8 @@ static void fake_destroy(struct encoder *encoder) {
 }
 
 struct encoder *fake_encoder_create(const struct fake_encoder_spec *spec) {
-    static const struct encoder_ops ops = {fake_slot, fake_submit, fake_wait, fake_destroy, NULL};
+    static const struct encoder_ops ops = {
+        .slot = fake_slot, .submit = fake_submit, .wait = fake_wait, .destroy = fake_destroy};
     struct fake *fake = allocate(1, sizeof *fake);
     fake->spec = *spec;
     fake->fault = "";
