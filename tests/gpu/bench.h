@@ -60,6 +60,11 @@ struct bench_time bench_time(bench_call call, void *context);
 double bench_copy_rate(void);        // the driver's copy within the device
 double bench_read_write_rate(void);  // a kernel that reads and writes 16 bytes at a time
 double bench_read_rate(void);        // one that only reads
+double bench_copy_in_rate(void);     // from pinned memory of the host to the device
+double bench_copy_out_rate(void);    // and back
+// Seconds that a kernel which does nothing takes, one behind the other: in a graph, and where each
+// is launched by itself.
+double bench_launch_seconds(bool in_graph);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,8 @@
 // How fast the products of cuda/forward.c are at bert-base's size, by the algorithms that the
 // encoder takes, beside a large square product by the same library in the same format:
 //   bench_gpu_products [--hidden 768] [--feed 3072] [--quantum 5632] [--most 16]
-// for quantum, 2, 4, ... up to `most` times as many rows.
+//                      [--squares 1]
+// for quantum, 2, 4, ... up to `most` times as many rows; with --squares the squares alone.
 #include <math.h>
 #include <stdio.h>
 
@@ -16,7 +17,7 @@
 
 enum { SQUARE = 8192, N_SETS = 4 };
 
-static int32_t hidden_size = 768, feed_size = 3072, quantum = 5632, most = 16;
+static int32_t hidden_size = 768, feed_size = 3072, quantum = 5632, most = 16, squares = 0;
 
 // Calls take the activations in turn, the weights are the same, as in the encoder.
 struct product {
@@ -80,7 +81,7 @@ static void measure_all(struct matmul_context *context, enum dtype dtype) {
                     {"key_value", {2 * h, h, dtype, dtype, MATMUL_PLAIN}},
                     {"pooler", {h, h, dtype, DTYPE_F32, MATMUL_PLAIN}}};
     const double ceiling = measure(context, "square", &square, SQUARE, 0);
-    for (size_t i = 0; i < ARRAY_LEN(products); i++) {
+    for (size_t i = 0; squares == 0 && i < ARRAY_LEN(products); i++) {
         for (int32_t k = 1; k <= most; k *= 2) {
             measure(context, products[i].name, &products[i].shape, k * quantum, ceiling);
         }
@@ -91,7 +92,8 @@ int main(int argc, char **argv) {
     const struct bench_option options[] = {{"--hidden", &hidden_size},
                                            {"--feed", &feed_size},
                                            {"--quantum", &quantum},
-                                           {"--most", &most}};
+                                           {"--most", &most},
+                                           {"--squares", &squares}};
     const struct cuda_device *device = bench_open(argc, argv, options, ARRAY_LEN(options));
     struct matmul_context *context = runtime_sync_open();
     for (int32_t d = 0; d < bench_n_dtypes(device); d++) measure_all(context, (enum dtype)d);

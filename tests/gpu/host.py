@@ -15,6 +15,8 @@ import tarfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CARRIED = os.path.join(HERE, "carry", "prefix.tar.xz")
+CARRIED_VOCABULARY = pathlib.Path(HERE, "carry", "vocab.txt.gz")
+CARRIED_TITLES = pathlib.Path(HERE, "carry", "titles.txt.gz")
 CUBLASLT = "libcublasLt.so.13"
 PACKAGES = ["torch", "transformers", "tokenizers", "safetensors", "numpy"]
 
@@ -108,6 +110,13 @@ def carried(work):
     with tarfile.open(CARRIED) as archive:
         archive.extractall(prefix, filter="data")
     return prefix
+
+
+def carried_inputs():
+    """For inputs.py: the real vocabulary and titles, where tests/gpu/pack found some."""
+    if not CARRIED_VOCABULARY.exists() or not CARRIED_TITLES.exists():
+        return {}
+    return {"vocabulary": str(CARRIED_VOCABULARY), "real_titles": str(CARRIED_TITLES)}
 
 
 def program_environment(work, prefix, cublaslt):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Makes what the stages of tests/gpu/run work on: a model directory with random weights of a given
-size and seed, and files of titles made of its vocabulary. Needs numpy.
+size and seed, and files of titles: real ones and a real vocabulary where the SPEC names files of
+them (tests/gpu/pack), else titles made of a vocabulary that is made up. Needs numpy.
 
 usage: inputs.py DIR SPEC.json
 
@@ -92,6 +93,23 @@ class Titles:
         return titles
 
 
+class RealTitles:
+    """Draws from real ones, each as likely."""
+
+    def __init__(self, path):
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as stream:
+            self.all = stream.read().rstrip("\n").split("\n")
+
+    def draw(self, seed, n):
+        chosen = numpy.random.default_rng(seed).integers(0, len(self.all), n)
+        return [self.all[i] for i in chosen.tolist()]
+
+
+def read_vocabulary(path):
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as stream:
+        return stream.read().rstrip("\n").split("\n")
+
+
 # ---- the model
 
 def tensors(config):
@@ -151,7 +169,8 @@ def write_safetensors(path, config, seed):
 
 def write_model(path, spec):
     os.makedirs(path, exist_ok=True)
-    pieces = vocabulary(spec["vocab_size"], spec["seed"])
+    pieces = read_vocabulary(spec["vocabulary"]) if "vocabulary" in spec else vocabulary(
+        spec["vocab_size"], spec["seed"])
     config = {
         "architectures": ["BertForSequenceClassification"], "model_type": "bert",
         "vocab_size": len(pieces), "hidden_size": spec["hidden"],
@@ -194,7 +213,7 @@ def main():
         spec = json.load(stream)
     pieces, n_bytes = write_model(os.path.join(directory, "model"), spec)
     made = time.monotonic()
-    titles = Titles(pieces)
+    titles = RealTitles(spec["real_titles"]) if "real_titles" in spec else Titles(pieces)
     with open(os.path.join(directory, "titles.txt"), "w", encoding="utf-8") as stream:
         for title in titles.draw([spec["seed"], 4], spec["titles"]):
             stream.write(title + "\n")

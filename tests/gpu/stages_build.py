@@ -59,8 +59,9 @@ def configure(run, nvcc, root, *more):
             f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DPython3_EXECUTABLE={sys.executable}", *more]
     if not os.path.exists(os.path.join(run.build, "CMakeCache.txt")) and shutil.which("ninja"):
         argv += ["-G", "Ninja"]
-    if run.devices:
-        argv.append(f"-DWADER_CUDA_ARCHITECTURES={run.devices[0]['compute'].replace('.', '')}-real")
+    compute = run.devices[0]["compute"].replace(".", "") if run.devices else ""
+    if compute or run.rehearsal:  # which is content with one
+        argv.append(f"-DWADER_CUDA_ARCHITECTURES={compute or 90}-real")
     if run.prefix:
         argv += [f"-DCMAKE_PREFIX_PATH={run.prefix}", f"-DOPENSSL_ROOT_DIR={run.prefix}"]
     env = dict(run.env)
@@ -74,7 +75,7 @@ def configure(run, nvcc, root, *more):
 def compile_all(run):
     jobs = str(len(os.sched_getaffinity(0)))
     return run.call(["cmake", "--build", run.build, "--parallel", jobs, "--target", "wader",
-                     "gpu_programs"], env=run.env)
+                     "gpu_programs", "bench_gpu_model"], env=run.env)
 
 
 def build(run, figures):

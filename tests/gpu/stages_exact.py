@@ -12,6 +12,7 @@ import host
 from harness import Fail, Skip
 
 TIERS = ["fp32", "bf16", "fp16"]
+NO_TIER = 6  # wader's exit code where this build or this device has no such tier
 # Of the logits' scale, the largest logit there is: what README promises of fp32. Lower tiers are
 # held to PyTorch's own error in the same format.
 FP32_ALLOWED = 1e-4
@@ -35,7 +36,7 @@ def start_inputs(run):
     os.makedirs(run.data)
     spec = os.path.join(run.data, "spec.json")
     with open(spec, "w", encoding="utf-8") as stream:
-        json.dump(run.sizes["inputs"], stream)
+        json.dump({**run.sizes["inputs"], **host.carried_inputs()}, stream)
     log = open(os.path.join(run.data, "inputs.log"), "w", encoding="utf-8")
     with log:
         return run.start([sys.executable, os.path.join(host.HERE, "inputs.py"), run.data, spec],
@@ -59,7 +60,8 @@ def inputs(run, figures, process):
         lengths = sorted(len(line.split()) for line in stream)
     figures["tokens"] = {"mean": sum(lengths) / len(lengths), "median": lengths[len(lengths) // 2],
                          "p99": lengths[len(lengths) * 99 // 100], "most": lengths[-1]}
-    return (f"{figures['weight_bytes'] / 1e6:.0f} MB of weights, titles of "
+    kind = "real" if "real_titles" in figures["spec"] else "made-up"
+    return (f"{figures['weight_bytes'] / 1e6:.0f} MB of weights, {kind} titles of "
             f"{figures['tokens']['median']} tokens in the middle, "
             f"{figures['tokens']['mean']:.1f} on average")
 
@@ -71,6 +73,18 @@ def label(run, tier, source, output, *more, limit=None, device=None):
     argv = [run.wader, "label", "--model", run.model, "-o", output, "--force", "--progress", "none",
             *run.device_arguments(tier, device), *more, source]
     return run.need(argv, limit, env=run.env)
+
+
+def tiers(run):
+    """TIERS, and fp8 where there is one: wader is asked once, with one title."""
+    if run.has_fp8 is None:
+        path = os.path.join(run.work, "one.txt")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("a title\n")
+        done = run.call([run.wader, "label", "--model", run.model, *run.device_arguments("fp8"),
+                         path], env=run.env)
+        run.has_fp8 = done.code != NO_TIER and run.rehearsal != "cpu"
+    return TIERS + ["fp8"] if run.has_fp8 else TIERS
 
 
 def read_rows(path):
@@ -134,7 +148,7 @@ def logits(run, figures):
     for name, got in theirs.items():
         if name != "fp32":
             rows[f"PyTorch {name}"] = errors(numpy, got, want[:len(got)], scale)
-    for tier in TIERS:
+    for tier in tiers(run):
         output = os.path.join(run.work, f"logits-{tier}.jsonl")
         label(run, tier, run.titles, output, "--scores", "logits", "--input-format", "text")
         got = numpy.array([row["logits"] for row in read_rows(output)], dtype=numpy.float64)
@@ -151,7 +165,7 @@ def logits(run, figures):
     if faults:
         raise Fail("; ".join(faults))
     return "; ".join(f"{t} {rows['wader ' + t]['max']:.2g}, {rows['wader ' + t]['flips']} flips"
-                     for t in TIERS) + f" of {len(want)}"
+                     for t in tiers(run)) + f" of {len(want)}"
 
 
 # ---- bits
@@ -182,7 +196,7 @@ def bits(run, figures):
     source = numbered_titles(run, run.sizes["bits_titles"])
     mixed = shuffled(run, source)
     differing, compared = [], 0
-    for tier in TIERS:
+    for tier in tiers(run):
         seen = figures[tier] = {}
         runs = [("by itself", source, []), ("again", source, [])]
         runs += [(f"--batch-tokens {n}", source, ["--batch-tokens", str(n)])

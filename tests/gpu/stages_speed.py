@@ -12,7 +12,7 @@ import time
 
 import host
 from harness import Fail, Skip
-from stages_exact import TIERS, label, need_packages
+from stages_exact import label, need_packages, tiers
 
 SMI_FIELDS = ["utilization.gpu", "clocks.sm", "clocks.mem", "power.draw", "temperature.gpu",
               "memory.used"]
@@ -85,6 +85,9 @@ def run_job(run, tier, n_chunks, watch=False):
            "tokens_per_s": tokens / done.seconds, "notes": done.err.splitlines()[-3:]}
     if seen:
         row["gpu"] = seen
+    worked = re.search(r"encode ([\d.]+) s on (\d+) GPU", done.err)
+    if worked and row["summary_s"] > 0:  # of the run, without start-up
+        row["gpu_busy"] = float(worked.group(1)) / int(worked.group(2)) / row["summary_s"]
     return row
 
 
@@ -97,13 +100,15 @@ def measure_tier(run, tier, row, first, most):
     if min(most, wanted) > 2 * first:
         runs.append(run_job(run, tier, min(most, wanted), watch=True))
     last, seconds = runs[-1], runs[-1]["wall_s"] - runs[0]["wall_s"]
-    row.update({key: last[key] for key in ("titles", "titles_per_s", "tokens_per_s", "wall_s")})
+    row.update({key: last[key] for key in ("titles", "titles_per_s", "tokens_per_s", "wall_s",
+                                           "gpu_busy") if key in last})
     if seconds > 0:
         row["steady_titles_per_s"] = (last["titles"] - runs[0]["titles"]) / seconds
         row["steady_tokens_per_s"] = (last["tokens"] - runs[0]["tokens"]) / seconds
     run.say(f"{tier}: {last['titles']:,} titles in {last['wall_s']:.1f} s, "
             f"{last['titles_per_s']:,.0f} titles/s, {last['tokens_per_s']:,.0f} tokens/s; steady "
-            f"{row.get('steady_titles_per_s', 0):,.0f} titles/s")
+            f"{row.get('steady_titles_per_s', 0):,.0f} titles/s, the GPU busy "
+            f"{row.get('gpu_busy', 0):.0%}")
     run.say(json.dumps(last.get("gpu")))
 
 
@@ -112,7 +117,10 @@ def end_to_end(run, figures):
     if n_all < 2:
         raise Skip("there are no titles")
     late = []
-    for tier, first, most in (("bf16", 4, n_all), ("fp16", 4, n_all), ("fp32", 2, 3)):
+    for tier, first, most in (("bf16", 4, n_all), ("fp8", 4, n_all), ("fp16", 4, n_all),
+                              ("fp32", 2, 3)):
+        if tier not in tiers(run):
+            continue
         if run.left() < 12 and not run.rehearsal:
             late.append(tier)
             continue
@@ -121,7 +129,7 @@ def end_to_end(run, figures):
     flips_of_small(run, figures)
     said = "; ".join(f"{t} {figures[t]['titles_per_s']:,.0f} titles/s (steady "
                      f"{figures[t].get('steady_titles_per_s', 0):,.0f})"
-                     for t in TIERS if t in figures)
+                     for t in tiers(run) if t in figures)
     if late:
         raise Fail(f"{said}; time was up before {', '.join(late)}")
     return said
@@ -133,12 +141,12 @@ def flips_of_small(run, figures):
     if not run.calibrated:
         return
     labels = {}
-    for tier in TIERS:
+    for tier in tiers(run):
         path = os.path.join(run.work, f"labels-{tier}-1.jsonl.gz")
         if os.path.exists(path):
             with gzip.open(path, "rt", encoding="utf-8") as stream:
                 labels[tier] = [json.loads(line)["label"] for line in stream]
-    for tier in ("bf16", "fp16"):
+    for tier in ("bf16", "fp16", "fp8"):
         if tier in labels and "fp32" in labels and run.left() > 2:
             flips = sum(a != b for a, b in zip(labels[tier], labels["fp32"]))
             figures[f"{tier} labels unlike fp32"] = {"flips": flips, "titles": len(labels["fp32"])}
