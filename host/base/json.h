@@ -68,6 +68,9 @@ bool json_pointer(struct json_value root, const char *pointer, struct json_value
 // U+FFFD. Bytes that are not escaped are copied as they are. Returns the length.
 size_t json_string(struct json_value string, char *out);
 
+// Whether json_string makes U+FFFD of an escaped surrogate.
+bool json_has_lone_surrogate(struct json_value string);
+
 // Whether the unescaped string equals `text`.
 bool json_string_equal(struct json_value string, const char *text);
 

@@ -16,6 +16,7 @@ struct piece {
     const char *ptr;
     size_t len;
     char decoded[4];
+    bool lone;  // half a surrogate pair, decoded to U+FFFD
 };
 
 // What is left of a string, without its quotes.
@@ -68,6 +69,7 @@ static size_t decode_unicode(struct span rest, struct piece *piece) {
             taken = 12;
         } else {
             code = 0xFFFD;
+            piece->lone = true;
         }
     }
     piece->len = put_utf8(code, piece->decoded);
@@ -80,6 +82,7 @@ static bool next_piece(struct span *rest, struct piece *piece) {
     if (rest->len == 0) return false;
     const char *end = rest->ptr + rest->len;
     size_t taken = 2;
+    piece->lone = false;
     if (*rest->ptr != '\\') {
         const char *backslash = memchr(rest->ptr, '\\', rest->len);
         taken = (size_t)((backslash != NULL ? backslash : end) - rest->ptr);
@@ -106,6 +109,13 @@ size_t json_string(struct json_value string, char *out) {
         memcpy(out + len, piece.ptr, piece.len);
     }
     return len;
+}
+
+bool json_has_lone_surrogate(struct json_value string) {
+    struct span rest = string_inside(string);
+    bool lone = false;
+    for (struct piece piece; !lone && next_piece(&rest, &piece);) lone = piece.lone;
+    return lone;
 }
 
 static bool string_equal(struct json_value string, const char *text, size_t len) {

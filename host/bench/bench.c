@@ -252,7 +252,7 @@ static enum status prepare(struct bench_state *state, struct ceiling_meter **met
     }
     if (status == STATUS_OK) status = crew_create(settings->n_tokenizers, &state->crew, error);
     if (status == STATUS_OK) status = null_encoder_create(settings->encoder, &state->null, error);
-    if (status == STATUS_OK) status = chunk_create(&state->chunk, error);
+    if (status == STATUS_OK) status = chunk_create(RECORD_NBYTES_MAX, &state->chunk, error);
     if (status == STATUS_OK) status = bench_lanes_open(state, error);
     if (status != STATUS_OK) return status;
     status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);

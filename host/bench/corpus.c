@@ -65,7 +65,7 @@ static enum status reader_open(struct reader *reader, const struct corpus *corpu
     void *memory;
     enum status status = input_open(corpus->plain_file.path, &reader->input, error);
     if (status == STATUS_OK) status = line_reader_create(reader->input, &reader->lines, error);
-    if (status == STATUS_OK) status = chunk_create(&reader->chunk, error);
+    if (status == STATUS_OK) status = chunk_create(RECORD_NBYTES_MAX, &reader->chunk, error);
     if (status == STATUS_OK) {
         status =
             tokenizer_batch_create(tokenizer, max_length, RECORD_NBYTES_MAX, &reader->batch, error);

@@ -166,7 +166,7 @@ enum status bench_lanes_open(struct bench_state *state, struct error *error) {
         status = alloc_array(&memory, CHUNK_RECORDS, sizeof *lane->encodings, "encodings", error);
         if (status != STATUS_OK) return status;
         lane->encodings = memory;
-        status = chunk_create(&lane->chunk, error);
+        status = chunk_create(RECORD_NBYTES_MAX, &lane->chunk, error);
         if (status != STATUS_OK) return status;
         status = tokenizer_batch_create(state->settings->tokenizer, state->settings->max_length,
                                         RECORD_NBYTES_MAX, &lane->batch, error);

@@ -9,6 +9,7 @@
 
 #include "host/cli/catalog.h"
 #include "host/cli/commands.h"
+#include "host/cli/label_extras.h"
 #include "host/cli/label_setup.h"
 #include "host/cli/report.h"
 #include "host/cli/stop.h"
@@ -16,10 +17,11 @@
 #include "host/job/plan.h"
 #include "host/job/provenance.h"
 
-enum { BAD_SHOWN = 5, POLL_MS = 100 };
+enum { POLL_MS = 100 };
 
 struct job {
     const struct options *options;
+    enum replay_what replay;
     struct bad_limit limit;
     struct plan plan;
     struct engine engine;
@@ -34,53 +36,11 @@ struct run {
     struct item_formats formats;
     struct input *input;
     struct output *output;
+    struct extras extras;
     struct commit_lock lock;
     struct totals totals;
-    bool is_done;                  // by an earlier run
-    uint64_t n_bad, n_ill_formed;  // shown or not, by the watcher
-    bool verbose;
+    bool is_done;  // by an earlier run
 };
-
-static void describe_record(const struct record *record, char *text, size_t cap) {
-    static const char ill_formed[] =
-        "the title holds ill-formed UTF-8; those bytes are read as U+FFFD";
-    static const char *const words[RECORD_STATUS_COUNT] = {
-        [RECORD_OK] = ill_formed,
-        [RECORD_TRUNCATED] = ill_formed,
-        [RECORD_ABSTAIN] = ill_formed,
-        [RECORD_BLANK] = "a blank line, where a record should be",
-        [RECORD_NO_ID] = "no id; --id-field tells where it is",
-        [RECORD_NO_TITLE] = "no title; --title-field tells where it is",
-        [RECORD_TITLE_TYPE] = "the title is not a string",
-        [RECORD_TOO_LONG] = "the line is longer than 1 MiB",
-        [RECORD_NONFINITE] = "the model gave a logit that is not a finite number",
-    };
-    if (record->status == RECORD_BAD_JSON) {
-        snprintf(text, cap, "not a JSON record: %s, %u bytes into the line", record->fault,
-                 (unsigned)record->fault_offset);
-    } else {
-        snprintf(text, cap, "%s", words[record->status]);
-    }
-}
-
-// Shows the first few bad records and the first ill-formed title; the summary counts the rest.
-static enum status watch(void *context, const struct record *record, uint64_t number,
-                         const float *logits, struct error *error) {
-    (void)logits;
-    (void)error;
-    struct run *run = context;
-    const bool bad = record_is_bad(record->status);
-    const uint64_t before = bad ? run->n_bad++ : run->n_ill_formed++;
-    if (!run->verbose && before >= (bad ? BAD_SHOWN : 1)) return STATUS_OK;
-    char text[256];
-    describe_record(record, text, sizeof text);
-    report_warning("%s: record %llu at byte %llu: %s", input_name(run->input),
-                   (unsigned long long)number, (unsigned long long)record->offset, text);
-    if (bad && !run->verbose && before + 1 == BAD_SHOWN) {
-        report_warning("further bad records are counted, not shown; -v shows all");
-    }
-    return STATUS_OK;
-}
 
 _Noreturn static void leave_early(void) {
     report_note(
@@ -93,6 +53,7 @@ _Noreturn static void leave_early(void) {
 // waiting for a pipe is no use.
 _Noreturn static void stop_now(struct run *run) {
     if (run->output != NULL) output_abandon(run->output);
+    if (run->extras.rejects != NULL) output_abandon(run->extras.rejects);
     commit_lock_release(&run->lock);
     leave_early();
 }
@@ -100,6 +61,8 @@ _Noreturn static void stop_now(struct run *run) {
 static enum status stream(struct job *job, struct run *run, struct totals *totals,
                           struct error *error) {
     const struct options *options = job->options;
+    const bool may_be_jsonl = options->input_format == INPUT_AUTO && !options->quiet &&
+                              run->formats.record.kind == RECORD_TEXT;
     const struct pipeline_config config = {
         .encoder = job->engine.encoder,
         .tokenizer = job->engine.tokenizer,
@@ -109,8 +72,12 @@ static enum status stream(struct job *job, struct run *run, struct totals *total
         .max_length = job->engine.max_length,
         .n_tokenizers = n_tokenizers(job->engine.n_threads),
         .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
+        .record_nbytes_max = (size_t)options->max_record_bytes,
+        .replay = job->replay,
         .fail_on_bad = options->on_bad == ON_BAD_FAIL,
-        .watcher = {.seen = options->quiet ? NULL : watch, .context = run},
+        .first_line =
+            may_be_jsonl ? text_checker_of(&run->extras.watch) : (struct first_line_reader){0},
+        .watcher = record_watcher_of(&run->extras.watch),
     };
     struct pipeline *pipeline;
     enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
@@ -134,8 +101,20 @@ static enum status check_limit(const struct job *job, const struct run *run,
                      strcmp(run->item->output, "-") == 0 ? "" : "; no output was committed");
 }
 
+// Whether what is done was done under the limits of this command.
+static bool is_allowed(const struct job *job, const struct commit_found *found) {
+    const struct options *options = job->options;
+    return !bad_limit_exceeded(&job->limit, found->bad, found->rows) &&
+           (found->bad == 0 || options->on_bad == ON_BAD_ROW ||
+            (options->on_bad == ON_BAD_REJECT && found->marks.has_rejects)) &&
+           (!found->marks.salvaged || options->salvage) &&
+           (!found->marks.trailing || options->trailing != TRAILING_ERROR) &&
+           (!options->count_duplicates || found->marks.duplicates_counted);
+}
+
 // Looks at what is there. *skip: the output is done already.
-static enum status prepare_file(struct job *job, struct run *run, bool *skip, struct error *error) {
+static enum status prepare_file(struct job *job, struct run *run, bool *skip, bool *was_salvaged,
+                                struct error *error) {
     const struct options *options = job->options;
     struct provenance provenance;
     struct commit_found found;
@@ -158,9 +137,8 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, st
                          run->item->output, run->item->output);
     }
     // One that was done under looser limits is not what this command asks for.
-    const bool allowed = !bad_limit_exceeded(&job->limit, found.bad, found.rows) &&
-                         (found.bad == 0 || options->on_bad != ON_BAD_FAIL);
-    *skip = found.state == COMMIT_DONE && allowed && !options->force;
+    *skip = found.state == COMMIT_DONE && is_allowed(job, &found) && !options->force;
+    *was_salvaged = *skip && found.marks.salvaged;
     if (found.state == COMMIT_OTHER && !options->quiet) {
         report_note(
             strcmp(run->item->input, "-") == 0
@@ -180,6 +158,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
         .output = run->output,
         .input = run->input,
         .totals = totals,
+        .marks = extras_marks(&run->extras),
         .seconds = seconds,
         .hardware = job->engine.hardware,
     };
@@ -208,37 +187,52 @@ static void start_progress(struct job *job) {
     job->progress.total_nbytes = total;
 }
 
-static enum status run_item(struct job *job, struct run *run, struct error *error) {
+static enum status label_stream(struct job *job, struct run *run, double begin,
+                                struct error *error) {
     const bool is_file = strcmp(run->item->output, "-") != 0;
     struct totals totals = {0};
-    bool skip = false;
-    const double begin = now_seconds();
-    enum status status =
-        item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
-    if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
-    if (stop_asked()) leave_early();  // between two inputs, or while a FIFO had no writer
-    if (status == STATUS_OK && is_file) status = prepare_file(job, run, &skip, error);
-    if (status != STATUS_OK) return status;
-    if (skip) {
-        if (!job->options->quiet) report_note("%s is done already", run->item->output);
-        run->is_done = true;
-        return STATUS_OK;
-    }
-    status = output_open(run->item->output, &run->output, error);
+    enum status status = extras_open(job->options, run->input, run->item->input, run->item->output,
+                                     &run->formats.record, &run->extras, error);
+    if (status == STATUS_AGAIN) stop_now(run);
+    if (status == STATUS_OK) status = output_open(run->item->output, &run->output, error);
     if (status == STATUS_OK) status = stream(job, run, &totals, error);
     if (status == STATUS_OK && is_file) status = check_limit(job, run, &totals, error);
     if (status == STATUS_OK) {
         status = is_file ? commit(job, run, &totals, now_seconds() - begin, error)
                          : output_commit(run->output, error);
     }
-    if (status == STATUS_OK) totals_add(&job->totals, &totals);  // the summary is of what is there
+    if (status != STATUS_OK) return status;
+    totals_add(&job->totals, &totals);  // the summary is of what is there
     run->totals = totals;
-    if (status == STATUS_OK && !is_file) status = check_limit(job, run, &totals, error);
-    return status;
+    extras_tell(&run->extras, job->options, &totals);
+    return is_file ? STATUS_OK : check_limit(job, run, &totals, error);
+}
+
+static enum status run_item(struct job *job, struct run *run, struct error *error) {
+    const bool is_file = strcmp(run->item->output, "-") != 0;
+    bool skip = false, was_salvaged = false;
+    const double begin = now_seconds();
+    enum status status =
+        item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
+    if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
+    if (stop_asked()) leave_early();  // between two inputs, or while a FIFO had no writer
+    if (status == STATUS_OK && is_file) {
+        status = prepare_file(job, run, &skip, &was_salvaged, error);
+    }
+    if (status == STATUS_OK && !skip) status = label_stream(job, run, begin, error);
+    if (status != STATUS_OK) return status;
+    run->is_done = skip;
+    if (was_salvaged) {
+        return error_set(error, STATUS_ROWS,
+                         "%s is done already, of a damaged input: %s.meta.json tells how far",
+                         run->item->output, run->item->output);
+    }
+    if (skip && !job->options->quiet) report_note("%s is done already", run->item->output);
+    return extras_result(&run->extras, error);
 }
 
 static enum status label_item(struct job *job, const struct plan_item *item, struct error *error) {
-    struct run run = {.item = item, .lock = {.fd = -1}, .verbose = job->options->verbose};
+    struct run run = {.item = item, .lock = {.fd = -1}};
     const double begin = now_seconds();
     enum status status = run_item(job, &run, error);
     progress_pass(&job->progress, nbytes_of(item->input), run.totals.records, !run.is_done);
@@ -248,6 +242,7 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
     output_close(run.output);
     commit_lock_release(&run.lock);
     input_close(run.input);
+    extras_close(&run.extras);
     item_formats_free(&run.formats);
     return status;
 }
@@ -295,8 +290,15 @@ static enum status make_plan(struct job *job, struct error *error) {
         return error_set(error, STATUS_USAGE, "give an INPUT, or - to type titles");
     }
     enum status status = bad_limit_parse(options->max_bad, &job->limit, error);
+    if (status == STATUS_OK) status = check_record_bytes(options, error);
     if (status == STATUS_OK) status = catalog_shard(options, &request.shard, error);
     if (status == STATUS_OK) status = plan_create(&request, &job->plan, error);
+    if (status == STATUS_OK && options->on_bad == ON_BAD_REJECT && job->plan.n_items > 0 &&
+        strcmp(job->plan.items[0].output, "-") == 0) {
+        return error_set(error, STATUS_USAGE,
+                         "--on-bad reject writes a file beside the output, and stdout has no "
+                         "beside: give -o OUT");
+    }
     if (status == STATUS_OK && job->plan.n_items == 0 && !options->quiet) {
         report_note("share %d of %d is empty: there are %zu inputs; nothing to do",
                     request.shard.index, request.shard.n, job->plan.n_all);
@@ -305,7 +307,12 @@ static enum status make_plan(struct job *job, struct error *error) {
 }
 
 enum status command_label(const struct options *options, struct error *error) {
-    struct job job = {.options = options};
+    return label_inputs(options, REPLAY_NOTHING, error);
+}
+
+enum status label_inputs(const struct options *options, enum replay_what replay,
+                         struct error *error) {
+    struct job job = {.options = options, .replay = replay};
     const double begin = now_seconds();
     stop_listen();
     enum status status = make_plan(&job, error);

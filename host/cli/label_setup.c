@@ -38,6 +38,12 @@ bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t re
     return limit->is_share ? (double)bad > limit->share * (double)records : bad > limit->number;
 }
 
+enum status check_record_bytes(const struct options *options, struct error *error) {
+    if (options->max_record_bytes <= RECORD_NBYTES_MAX_MOST) return STATUS_OK;
+    return error_set(error, STATUS_USAGE, "--max-record-bytes %d: give %d at most",
+                     options->max_record_bytes, (int)RECORD_NBYTES_MAX_MOST);
+}
+
 bool output_is_tsv(const struct options *options) {
     if (options->output_format != OUTPUT_BY_NAME) return options->output_format == OUTPUT_TSV;
     if (options->output == NULL) return false;
@@ -203,7 +209,13 @@ static enum status describe(const struct options *options, const struct engine *
     add_setting(out, "header", options->header ? "yes" : "no");
     add_setting(out, "scores", options_word("scores", options->scores, word));
     add_setting(out, "passthrough", options->passthrough != NULL ? options->passthrough : "");
-    buffer_add_format(out, ", \"max_length\": %d}", (int)engine->max_length);
+    buffer_add_format(out, ", \"max_length\": %d", (int)engine->max_length);
+    // Told where they are not what they were before there was a choice: old records stay the same.
+    if (options->max_record_bytes != RECORD_NBYTES_MAX) {
+        buffer_add_format(out, ", \"max_record_bytes\": %d", options->max_record_bytes);
+    }
+    if (options->command == COMMAND_RETRY) add_setting(out, "records", "replayed");
+    buffer_add_text(out, "}");
     buffer_add(out, "", 1);
     return buffer_check(out, error);
 }

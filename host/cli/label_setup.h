@@ -55,6 +55,9 @@ struct item_formats {
 enum status bad_limit_parse(const char *text, struct bad_limit *limit, struct error *error);
 bool bad_limit_exceeded(const struct bad_limit *limit, uint64_t bad, uint64_t records);
 
+// STATUS_USAGE where --max-record-bytes asks for more than chunks may be made for.
+enum status check_record_bytes(const struct options *options, struct error *error);
+
 // Whether rows are TSV: by --output-format, else by the name of -o.
 bool output_is_tsv(const struct options *options);
 

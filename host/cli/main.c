@@ -33,6 +33,8 @@ static enum status run(const struct options *options, struct error *error) {
     switch (options->command) {
         case COMMAND_LABEL:
             return command_label(options, error);
+        case COMMAND_RETRY:
+            return command_retry(options, error);
         case COMMAND_TOKENIZE:
             return command_tokenize(options, error);
         case COMMAND_CONVERT:

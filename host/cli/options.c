@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/cli/options_table.h"
+#include "host/stream/chunk.h"
 
 static enum command command_named(const char *name) {
     for (size_t i = COMMAND_LABEL; i < COMMANDS_END; i++) {
@@ -200,6 +201,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
     *options = (struct options){.device = "auto",
                                 .max_length = -1,
                                 .max_bad = "1%",
+                                .max_record_bytes = RECORD_NBYTES_MAX,
                                 .gpu_timeout = 120,
                                 .lengths = "titles",
                                 .repeats = 5,

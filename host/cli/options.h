@@ -12,6 +12,7 @@
 enum command {
     COMMAND_NONE,
     COMMAND_LABEL,
+    COMMAND_RETRY,
     COMMAND_TOKENIZE,
     COMMAND_CONVERT,
     COMMAND_INFO,
@@ -27,7 +28,7 @@ enum command {
 };
 
 // Values of the options with a fixed set of words, in the table's order. `scores` has those of enum
-// row_scores (host/stream/row.h).
+// row_scores (host/stream/row.h), `trailing` those of enum trailing (host/stream/input.h).
 enum input_format { INPUT_AUTO, INPUT_TEXT, INPUT_TSV, INPUT_JSONL };
 enum output_format { OUTPUT_BY_NAME, OUTPUT_JSONL, OUTPUT_TSV };
 enum precision {
@@ -39,7 +40,7 @@ enum precision {
     PRECISION_INT8,
 };
 enum output_dtype { OUTPUT_KEEP, OUTPUT_FP32, OUTPUT_BF16, OUTPUT_FP16 };
-enum on_bad { ON_BAD_ROW, ON_BAD_FAIL };
+enum on_bad { ON_BAD_ROW, ON_BAD_REJECT, ON_BAD_FAIL };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
 
 // The values of an option that may be given several times, in that order.
@@ -54,6 +55,7 @@ struct options {
     enum command command, subject;
     const char *model, *output, *labels;
     int input_format, output_format, scores, precision, dtype, on_bad, progress;  // see above
+    int trailing;
     const char *id_field, *title_field, *label_field, *passthrough;
     const char *device;
     const char *max_bad;
@@ -63,7 +65,8 @@ struct options {
     const char *svg;
     const char *html;
     struct text_list fail_on;
-    int max_length;    // -1: not given
+    int max_length;  // -1: not given
+    int max_record_bytes;
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen
     int gpu_timeout;   // seconds
@@ -72,7 +75,7 @@ struct options {
     int shards;  // 0: not given
     int sample;  // MiB
     bool header, force, hex, json, quiet, verbose;
-    bool exact, ids, quick;
+    bool exact, ids, quick, salvage, count_duplicates;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;
 };

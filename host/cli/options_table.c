@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/cli/options_table.h"
 
+#include "host/stream/chunk.h"
+
 enum {
     LABEL = 1,
     TOKENIZE = 2,
@@ -13,8 +15,10 @@ enum {
     VERIFY = 256,
     MERGE = 512,
     DIFF = 1024,
-    ENCODING = LABEL | INFO | EVAL | BENCH | PLAN,  // those that choose a device, or tell which
-    CATALOG = PLAN | STATUS | VERIFY | MERGE,       // those about a whole catalog
+    RETRY = 2048,
+    JOB = LABEL | RETRY,                          // those that write rows
+    ENCODING = JOB | INFO | EVAL | BENCH | PLAN,  // those that choose a device, or tell which
+    CATALOG = PLAN | STATUS | VERIFY | MERGE,     // those about a whole catalog
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -22,7 +26,7 @@ enum {
 const struct option option_table[OPTIONS_MAX + 1] = {
     {"model", 'm', KIND_TEXT, AT(model), TOKENIZE | CONVERT | ENCODING, 0, NULL, "DIR",
      "Hugging Face model directory: config.json, weights, vocabulary (required)"},
-    {"output", 'o', KIND_TEXT, AT(output), LABEL, 0, NULL, "PATH",
+    {"output", 'o', KIND_TEXT, AT(output), JOB, 0, NULL, "PATH",
      "where rows go: a file, gzip if it ends in .gz, or - for stdout (default);\n"
      "a directory with several inputs or an input directory"},
     {"output", 'o', KIND_TEXT, AT(output), CONVERT, 0, NULL, "NEWDIR",
@@ -34,12 +38,12 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"dtype", 0, KIND_WORD, AT(dtype), CONVERT, 0, "keep|fp32|bf16|fp16", "DTYPE",
      "keep (default): each tensor's own; others round to nearest even, and a value that\n"
      "fp16 has no number for is refused"},
-    {"input-format", 0, KIND_WORD, AT(input_format), LABEL | EVAL | BENCH | PLAN, 0,
+    {"input-format", 0, KIND_WORD, AT(input_format), JOB | EVAL | BENCH | PLAN, 0,
      "auto|text|tsv|jsonl", "FORMAT",
      "auto (default) goes by the name: .jsonl, .tsv, else text; gzip is told by content"},
-    {"id-field", 0, KIND_TEXT, AT(id_field), LABEL | BENCH | PLAN, 0, NULL, "FIELD",
+    {"id-field", 0, KIND_TEXT, AT(id_field), JOB | BENCH | PLAN, 0, NULL, "FIELD",
      "JSON key or /pointer (default id), or TSV column from 1 (default 1)"},
-    {"title-field", 0, KIND_TEXT, AT(title_field), LABEL | BENCH | PLAN, 0, NULL, "FIELD",
+    {"title-field", 0, KIND_TEXT, AT(title_field), JOB | BENCH | PLAN, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default 2)"},
     {"title-field", 0, KIND_TEXT, AT(title_field), EVAL, 0, NULL, "FIELD",
      "JSON key or /pointer (default title), or TSV column (default: where the first line\n"
@@ -47,13 +51,13 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"label-field", 0, KIND_TEXT, AT(label_field), EVAL, 0, NULL, "FIELD",
      "JSON key or /pointer (default label), or TSV column (default: where the first line\n"
      "says label, else 2 of two columns, 3 of more)"},
-    {"passthrough", 0, KIND_TEXT, AT(passthrough), LABEL | PLAN, 0, NULL, "A,B,...",
+    {"passthrough", 0, KIND_TEXT, AT(passthrough), JOB | PLAN, 0, NULL, "A,B,...",
      "input fields to copy into each row"},
-    {"output-format", 0, KIND_WORD, AT(output_format), LABEL | CATALOG, 0, "auto|jsonl|tsv",
-     "FORMAT", "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
-    {"header", 0, KIND_FLAG, AT(header), LABEL | PLAN, 0, NULL, NULL,
+    {"output-format", 0, KIND_WORD, AT(output_format), JOB | CATALOG, 0, "auto|jsonl|tsv", "FORMAT",
+     "auto (default) goes by the output's name: .tsv or .tsv.gz, else jsonl"},
+    {"header", 0, KIND_FLAG, AT(header), JOB | PLAN, 0, NULL, NULL,
      "begin TSV output with column names"},
-    {"scores", 0, KIND_WORD, AT(scores), LABEL | PLAN, 0, "top|all|logits", "WHICH",
+    {"scores", 0, KIND_WORD, AT(scores), JOB | PLAN, 0, "top|all|logits", "WHICH",
      "top (default): the label's probability; all: every label's too; logits: the raw\n"
      "numbers too"},
     {"labels", 0, KIND_TEXT, AT(labels), CONVERT | ENCODING, 0, NULL, "FILE",
@@ -73,11 +77,21 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "tokens computed together; never changes a byte of output (default: chosen)"},
     {"threads", 0, KIND_INT, AT(threads), ENCODING | VERIFY | MERGE, 1, NULL, "N",
      "CPU threads; never changes a byte of output (default: all processors)"},
-    {"on-bad", 0, KIND_WORD, AT(on_bad), LABEL, 0, "row|fail", "WHAT",
+    {"on-bad", 0, KIND_WORD, AT(on_bad), JOB, 0, "row|reject|fail", "WHAT",
      "a record without a usable title: row (default) writes one with a null label and a\n"
-     "status; fail stops"},
-    {"max-bad", 0, KIND_TEXT, AT(max_bad), LABEL, 0, NULL, "N|P%",
+     "status; reject also writes the record to OUT.rejects.jsonl.gz, for retry; fail stops"},
+    {"max-bad", 0, KIND_TEXT, AT(max_bad), JOB, 0, NULL, "N|P%",
      "most bad records; beyond it the output is not committed (default 1%)"},
+    {"max-record-bytes", 0, KIND_INT, AT(max_record_bytes), JOB, RECORD_NBYTES_MAX_LEAST, NULL, "N",
+     "a longer line is a bad record (default 1048576, at most 16777216)"},
+    {"trailing", 0, KIND_WORD, AT(trailing), JOB, 0, "error|warn|ignore", "WHAT",
+     "bytes other than zeros behind gzip data: error (default) refuses the input; warn and\n"
+     "ignore leave them aside and mark the commit record"},
+    {"salvage", 0, KIND_FLAG, AT(salvage), LABEL, 0, NULL, NULL,
+     "of a damaged gzip input, label the whole records before the damage, mark the commit\n"
+     "record and end with 1"},
+    {"count-duplicates", 0, KIND_FLAG, AT(count_duplicates), JOB, 0, NULL, NULL,
+     "count ids that came before in their input, in up to 64 MiB more memory"},
     {"shard", 0, KIND_TEXT, AT(shard), LABEL | PLAN | STATUS | VERIFY, 0, NULL, "I/N|auto",
      "take the I-th share (from 0) of the inputs, whole files; auto: the one that Slurm's\n"
      "array variables tell, or JOB_COMPLETION_INDEX (Kubernetes) or\n"
@@ -95,7 +109,7 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "also compare each row's id with the input's; with -o and INPUT"},
     {"quick", 0, KIND_FLAG, AT(quick), VERIFY | MERGE, 0, NULL, NULL,
      "look at records and sizes only"},
-    {"force", 0, KIND_FLAG, AT(force), LABEL, 0, NULL, NULL,
+    {"force", 0, KIND_FLAG, AT(force), JOB, 0, NULL, NULL,
      "replace an output that wader has no record of"},
     {"force", 0, KIND_FLAG, AT(force), CONVERT, 0, NULL, NULL,
      "replace NEWDIR where it is an empty directory or a model's without directories in it"},
@@ -127,12 +141,12 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "(default 40; two rounds at least)"},
     {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
      "each input line is one title's bytes in hexadecimal"},
-    {"progress", 0, KIND_WORD, AT(progress), LABEL | CONVERT | EVAL | VERIFY | MERGE, 0,
+    {"progress", 0, KIND_WORD, AT(progress), JOB | CONVERT | EVAL | VERIFY | MERGE, 0,
      "auto|tty|plain|json|none", "MODE",
      "auto (default): a line in place on a terminal, else one every 30 seconds"},
-    {"quiet", 'q', KIND_FLAG, AT(quiet), LABEL | CONVERT | EVAL | BENCH | CATALOG | DIFF, 0, NULL,
+    {"quiet", 'q', KIND_FLAG, AT(quiet), JOB | CONVERT | EVAL | BENCH | CATALOG | DIFF, 0, NULL,
      NULL, "no notes and no summary, only errors"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), LABEL | EVAL | BENCH | CATALOG, 0, NULL, NULL,
+    {"verbose", 'v', KIND_FLAG, AT(verbose), JOB | EVAL | BENCH | CATALOG, 0, NULL, NULL,
      "more notes: every bad record, what was chosen and why"},
 };
 
@@ -140,6 +154,9 @@ const struct command_entry command_table[COMMANDS_END] = {
     [COMMAND_LABEL] = {"label", LABEL, 0, "wader label --model DIR [-o OUT] [options] [INPUT...]",
                        "Labels the titles in each INPUT (text, TSV or JSONL, plain or gzip; - is "
                        "stdin)."},
+    [COMMAND_RETRY] = {"retry", RETRY, 0, "wader retry --model DIR [-o OUT] [options] REJECTS",
+                       "Labels the records that `wader label --on-bad reject` rejected, as label "
+                       "does."},
     [COMMAND_TOKENIZE] =
         {"tokenize", TOKENIZE, 0, "wader tokenize --model DIR [--hex] [--max-length N] [INPUT]",
          "Prints one line of token ids for each line of INPUT (stdin by default)."},

@@ -29,7 +29,7 @@ struct reader {
     struct chunk *chunk;
     struct tokenizer_batch *batch;
     struct encoding *encodings;  // [CHUNK_RECORDS]
-    char *scratch;               // [RECORD_NBYTES_MAX]
+    char *scratch;               // [options->max_record_bytes]
     float *logits;               // [n_labels], made up
     uint64_t random;
     struct buffer rows;
@@ -258,18 +258,19 @@ static enum status read_parts(struct reader *reader, size_t n_chunks, struct err
 
 static enum status open_reader(struct reader *reader, struct error *error) {
     const struct engine *engine = &reader->report->engine;
+    const size_t most = (size_t)reader->report->options->max_record_bytes;
     void *memory;
-    enum status status = chunk_create(&reader->chunk, error);
+    enum status status = chunk_create(most, &reader->chunk, error);
     if (status == STATUS_OK) {
-        status = tokenizer_batch_create(engine->tokenizer, engine->max_length, RECORD_NBYTES_MAX,
-                                        &reader->batch, error);
+        status = tokenizer_batch_create(engine->tokenizer, engine->max_length, most, &reader->batch,
+                                        error);
     }
     if (status == STATUS_OK) {
         status = alloc_array(&memory, CHUNK_RECORDS, sizeof *reader->encodings, "titles", error);
         reader->encodings = memory;
     }
     if (status == STATUS_OK) {
-        status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
+        status = alloc_array(&memory, most, 1, "a title", error);
         reader->scratch = memory;
     }
     if (status == STATUS_OK) {

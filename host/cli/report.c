@@ -184,7 +184,7 @@ void report_summary(const struct totals *totals, double seconds, const char *wor
         "write %.2f s",
         stage->read, stage->tokenize, stage->encode, workers, stage->write);
     if (totals->ill_formed_utf8 > 0) {
-        report_note("%s titles held ill-formed UTF-8; those bytes were read as U+FFFD",
+        report_note("%s titles held ill-formed UTF-8 or half a surrogate pair, read as U+FFFD",
                     with_commas(totals->ill_formed_utf8, count));
     }
 }

@@ -124,7 +124,7 @@ static enum status run(struct job *job, struct error *error) {
     job->title = memory;
     status = input_open(options->n_inputs == 1 ? options->inputs[0] : "-", &job->input, error);
     if (status == STATUS_OK) status = line_reader_create(job->input, &job->reader, error);
-    if (status == STATUS_OK) status = chunk_create(&job->chunk, error);
+    if (status == STATUS_OK) status = chunk_create(RECORD_NBYTES_MAX, &job->chunk, error);
     if (status == STATUS_OK) status = output_open("-", &job->output, error);
     return status == STATUS_OK ? tokenize_all(job, error) : status;
 }

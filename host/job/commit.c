@@ -31,6 +31,8 @@ static char *beside(const char *output, const char *prefix, const char *suffix) 
 
 static enum status lock_failed(struct commit_lock *lock, const char *output, int reason,
                                struct error *error) {
+    const bool refused = lock->fd >= 0 && reason != EWOULDBLOCK;
+    if (refused) unlink(lock->path);  // it locks nothing
     if (lock->fd >= 0) close(lock->fd);
     free(lock->path);
     *lock = (struct commit_lock){.fd = -1};
@@ -38,13 +40,23 @@ static enum status lock_failed(struct commit_lock *lock, const char *output, int
         return error_set(error, STATUS_LOCKED,
                          "%s: another run is writing it; wait for that run, or stop it", output);
     }
+    if (refused) {
+        return error_set(error, STATUS_IO,
+                         "%s: the file system of its directory takes no locks (flock: %s), and "
+                         "without one two runs could write the same output; give a directory "
+                         "elsewhere, or mount it with locks",
+                         output, strerror(reason));
+    }
     return error_set(error, STATUS_IO, "%s: cannot be written: %s", output, strerror(reason));
 }
 
 // The lock is ours, so an attempt that left its lock file is dead, and so is what else it left.
 static void sweep(const char *output) {
     char *record = beside(output, "", ".meta.json");
+    char *rejects = rejects_path(output);
     output_sweep(output);
+    if (rejects != NULL) output_sweep(rejects);
+    free(rejects);
     if (record != NULL) output_sweep(record);
     free(record);
 }
@@ -198,6 +210,7 @@ enum status commit_look(const char *output, const char *input, const struct prov
             status = same_input(record, input, stop, &same, error);
         }
         same = same && read_counts(record, found);
+        marks_read(record, output, &found->marks);
         found->state = same ? COMMIT_DONE : COMMIT_OTHER;
     }
     buffer_free(&text);
@@ -222,7 +235,7 @@ static void add_rows(struct buffer *buffer, const struct totals *totals) {
                       "  \"rows\": {\"in\": %llu, \"out\": %llu, \"labelled\": %llu, "
                       "\"truncated\": %llu, \"abstained\": %llu, \"ill_formed_utf8\": %llu, "
                       "\"bad\": %llu",
-                      (unsigned long long)totals->records, (unsigned long long)totals->records,
+                      (unsigned long long)totals->read, (unsigned long long)totals->records,
                       (unsigned long long)totals->records - abstained - bad,
                       (unsigned long long)totals->by_status[RECORD_TRUNCATED], abstained,
                       (unsigned long long)totals->ill_formed_utf8, bad);
@@ -265,6 +278,7 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
         buffer_add_text(buffer, ",\n");
     }
     add_rows(buffer, facts->totals);
+    marks_add(buffer, facts->output_path, &facts->marks);
     buffer_add_text(buffer, "  \"started\": ");
     add_time(buffer, end - (time_t)facts->seconds);
     buffer_add_text(buffer, ",\n  \"finished\": ");
@@ -297,12 +311,32 @@ static enum status replace(const struct commit_facts *facts, const char *record_
     }
     status = output_commit(facts->output, error);
     if (status == STATUS_OK) {
-        status = output_commit(record, error);
+        status = rejects_place(facts->output_path, facts->marks.rejects, error);
+        if (status == STATUS_OK) status = output_commit(record, error);
         // An output without its record is not done, and must not look so.
-        if (status != STATUS_OK) unlink(facts->output_path);
+        if (status != STATUS_OK) {
+            unlink(facts->output_path);
+            rejects_place(facts->output_path, NULL, NULL);
+        }
     }
     lock->keep = status != STATUS_OK && access(facts->output_path, F_OK) == 0;
     return status;
+}
+
+// Every record that was read has its row, and every bad one was rejected where any was.
+static enum status check_figures(const struct commit_facts *facts, struct error *error) {
+    const struct totals *totals = facts->totals;
+    const struct marks *marks = &facts->marks;
+    const uint64_t bad = totals_bad(totals);
+    if (totals->read == totals->records && (marks->rejects == NULL || marks->n_rejects == bad)) {
+        return STATUS_OK;
+    }
+    return error_set(error, STATUS_IO,
+                     "%s: %llu records were read and %llu rows written, %llu bad and %llu "
+                     "rejected: this is a fault in wader, and nothing was committed",
+                     facts->output_path, (unsigned long long)totals->read,
+                     (unsigned long long)totals->records, (unsigned long long)bad,
+                     (unsigned long long)marks->n_rejects);
 }
 
 enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
@@ -310,7 +344,11 @@ enum status commit_publish(const struct commit_facts *facts, const struct proven
     char *path = beside(facts->output_path, "", ".meta.json");
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
     struct output *record = NULL;
-    enum status status = output_complete(facts->output, error);
+    enum status status = check_figures(facts, error);
+    if (status == STATUS_OK) status = output_complete(facts->output, error);
+    if (status == STATUS_OK && facts->marks.rejects != NULL) {
+        status = output_complete(facts->marks.rejects, error);
+    }
     if (status == STATUS_OK) status = prepare_record(path, facts, provenance, &record, error);
     if (status == STATUS_OK) status = replace(facts, path, record, lock, error);
     output_close(record);

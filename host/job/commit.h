@@ -6,7 +6,8 @@
 //
 // The order of a commit: output and record are both written and synced under names of their own;
 // the lock file, which stands beside the output while an attempt works, gets a mark; the old record
-// goes, the output takes its name, its record takes its name. Whatever happens before the mark
+// goes, the output takes its name, its rejects file, if there is one, takes its, and at last the
+// record takes its name. Whatever happens before the mark
 // leaves what was there as it was. A marked lock file whose run is dead tells the next attempt that
 // an output without a record is no stranger's file.
 #ifndef WADER_HOST_JOB_COMMIT_H
@@ -14,6 +15,7 @@
 
 #include "host/base/base.h"
 #include "host/base/sha256.h"
+#include "host/job/marks.h"
 #include "host/stream/pipeline.h"
 
 // What decides an output's bytes, besides the input.
@@ -23,6 +25,10 @@ struct provenance {
     const char *weights_name;
     const char *settings;  // a JSON object of the flags that change rows, in a fixed order
 };
+
+// What the names beside an output's may add to its own: a dot in front, the longest suffix, and
+// what makes the name of an unfinished file unique.
+enum { COMMIT_NAME_ROOM = 1 + (sizeof REJECTS_SUFFIX - 1) + 32 };
 
 struct commit_lock {
     char *path;
@@ -55,6 +61,7 @@ enum commit_state {
 struct commit_found {
     enum commit_state state;
     uint64_t rows, bad;  // of COMMIT_DONE, as its record tells
+    struct marks_found marks;
 };
 
 // Looks at what stands at `output`. An input that has changed its time but not its size is read
@@ -68,12 +75,15 @@ struct commit_facts {
     struct output *output;      // all rows written, nothing committed
     const struct input *input;  // read to its end
     const struct totals *totals;
+    struct marks marks;
     double seconds;        // that the run took
     const char *hardware;  // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
 };
 
 // Gives the output its name and its record, in the order told at the top. `lock` is the one taken
-// on the output. After STATUS_IO there is either what was there before, or nothing that looks done.
+// on the output. STATUS_IO also where the figures do not prove that every record has its row, and
+// every bad one its place in the rejects file. After STATUS_IO there is either what was there
+// before, or nothing that looks done.
 enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
                            struct commit_lock *lock, struct error *error);
 

@@ -17,7 +17,8 @@ struct id_walk {
     struct record_format record;
     struct row_format row;
     struct buffer beginning;
-    char *scratch;               // [RECORD_NBYTES_MAX]
+    size_t line_nbytes_max;
+    char *scratch;               // [line_nbytes_max]
     char name[NAME_NBYTES_MAX];  // of the id's field
 };
 
@@ -28,6 +29,18 @@ static bool read_name(const struct commit_record *record, char name[NAME_NBYTES_
         return false;
     }
     name[json_string(value, name)] = '\0';
+    return true;
+}
+
+static bool read_line_limit(const struct commit_record *record, size_t *most) {
+    struct json_value value;
+    int64_t limit = RECORD_NBYTES_MAX;
+    if (json_member(record->settings, "max_record_bytes", &value) &&
+        (!json_int64(value, &limit) || limit < RECORD_NBYTES_MAX_LEAST ||
+         limit > RECORD_NBYTES_MAX_MOST)) {
+        return false;
+    }
+    *most = (size_t)limit;
     return true;
 }
 
@@ -44,6 +57,8 @@ static bool read_formats(const struct commit_record *record, struct id_walk *wal
         known = true;
     }
     if (!known || !read_name(record, walk->name)) return false;
+    if (!read_line_limit(record, &walk->line_nbytes_max)) return false;
+    if (commit_record_setting_is(record, "records", "replayed")) return false;
     const long column = strtol(walk->name, NULL, 10);
     walk->record.id =
         (struct field){walk->name, column > 0 && column <= COLUMN_MAX ? (int)column : 0};
@@ -66,8 +81,10 @@ enum status id_walk_open(const char *input, const struct commit_record *record,
     }
     if (status == STATUS_OK) status = input_open(input, &walk->input, error);
     if (status == STATUS_OK) status = line_reader_create(walk->input, &walk->lines, error);
-    if (status == STATUS_OK) status = chunk_create(&walk->chunk, error);
-    if (status == STATUS_OK) status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
+    if (status == STATUS_OK) status = chunk_create(walk->line_nbytes_max, &walk->chunk, error);
+    if (status == STATUS_OK) {
+        status = alloc_array(&memory, walk->line_nbytes_max, 1, "a title", error);
+    }
     if (status != STATUS_OK) {
         id_walk_close(walk);
         return status;

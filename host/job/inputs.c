@@ -40,7 +40,8 @@ bool inputs_is_own_output(const char *name) {
     struct span stem = span_text(name);
     if (span_ends_in(stem, ".meta.json")) return true;
     cut_suffix(&stem, ".gz");
-    return span_ends_in(stem, ".labels.jsonl") || span_ends_in(stem, ".labels.tsv");
+    return span_ends_in(stem, ".labels.jsonl") || span_ends_in(stem, ".labels.tsv") ||
+           span_ends_in(stem, ".rejects.jsonl");
 }
 
 // What a catalog directory holds besides its shards is not a catalog: hidden files, outputs of an

@@ -2,10 +2,14 @@
 #include "host/job/plan.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/job/commit.h"
 
 #include "host/job/inputs.h"
 
@@ -60,10 +64,28 @@ static enum status check_outputs_differ(const struct plan *plan, struct error *e
     return status;
 }
 
+// Found now, not at the end of the run: beside the output stand files with longer names.
+static enum status check_name(const char *output, struct error *error) {
+    const char *base = path_base(output);
+    char directory[PATH_NBYTES_MAX] = ".";
+    if (base > output && (size_t)(base - output) < sizeof directory) {
+        snprintf(directory, sizeof directory, "%.*s", (int)(base - output), output);
+    }
+    const long most = pathconf(directory, _PC_NAME_MAX);
+    const size_t name_max = most > 0 ? (size_t)most : NAME_MAX;
+    if (strlen(base) + COMMIT_NAME_ROOM <= name_max) return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "%s: the output's name has %zu bytes; here it may have %zu at most, since "
+                     "its commit record and its unfinished file need longer ones",
+                     output, strlen(base), name_max - COMMIT_NAME_ROOM);
+}
+
 // An output takes its name in a rename, which would replace a device such as /dev/null as well.
 static enum status check_output(const struct plan_item *item, struct error *error) {
     struct stat input, output;
-    if (strcmp(item->output, "-") == 0 || stat(item->output, &output) != 0) return STATUS_OK;
+    if (strcmp(item->output, "-") == 0) return STATUS_OK;
+    enum status status = check_name(item->output, error);
+    if (status != STATUS_OK || stat(item->output, &output) != 0) return status;
     if (!S_ISREG(output.st_mode)) {
         return error_set(error, STATUS_USAGE,
                          "%s: the output is there already and not a regular file; give another "

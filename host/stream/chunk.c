@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/stream/foreign.h"
+
 const char *record_status_name(enum record_status status) {
     static const char *const names[RECORD_STATUS_COUNT] = {
         [RECORD_OK] = "",
@@ -21,19 +23,20 @@ const char *record_status_name(enum record_status status) {
     return names[status];
 }
 
-enum status chunk_create(struct chunk **out, struct error *error) {
-    const size_t bytes_cap = CHUNK_NBYTES + RECORD_NBYTES_MAX;
-    const size_t tokens_cap = bytes_cap + 2 * (size_t)CHUNK_RECORDS + TOKENIZER_IDS_SLACK;
+enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct error *error) {
+    const size_t lines_cap = CHUNK_NBYTES + line_nbytes_max;
+    const size_t tokens_cap = lines_cap + 2 * (size_t)CHUNK_RECORDS + TOKENIZER_IDS_SLACK;
     void *memory;
     *out = NULL;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a chunk", error);
     if (status != STATUS_OK) return status;
     struct chunk *chunk = memory;
+    chunk->line_nbytes_max = line_nbytes_max;
     // The two big arrays are sized for the worst chunk; pages that no chunk touches cost nothing.
     status = alloc_array(&memory, CHUNK_RECORDS, sizeof *chunk->records, "records", error);
     if (status == STATUS_OK) {
         chunk->records = memory;
-        status = alloc_array(&memory, bytes_cap, 1, "lines", error);
+        status = alloc_array(&memory, lines_cap + PATH_NBYTES_MAX, 1, "lines", error);
     }
     if (status == STATUS_OK) {
         chunk->bytes = memory;
@@ -107,8 +110,11 @@ static enum status read_line(struct line_reader *reader, struct chunk *chunk, bo
                              struct error *error) {
     char *line = chunk->bytes + chunk->nbytes;
     const uint64_t offset = reader->offset;
-    size_t len = 0;
-    bool too_long = false, complete = false;
+    const size_t most = chunk->line_nbytes_max;
+    size_t kept = 0;
+    uint64_t nbytes = 0;
+    char last = 0;
+    bool complete = false;
     *found = false;
     while (!complete) {
         if (reader->at == reader->end) {
@@ -122,38 +128,64 @@ static enum status read_line(struct line_reader *reader, struct chunk *chunk, bo
         const char *newline = memchr(part, '\n', n);
         if (newline != NULL) n = (size_t)(newline - part);
         complete = newline != NULL;
-        if (len + n > RECORD_NBYTES_MAX) too_long = true;
-        if (!too_long) {
-            memcpy(line + len, part, n);
-            len += n;
-        }
+        const size_t room = most - kept < n ? most - kept : n;
+        memcpy(line + kept, part, room);
+        kept += room;
+        nbytes += n;
+        if (n > 0) last = part[n - 1];
         consume(reader, n + (complete ? 1 : 0));
     }
     if (!*found) return STATUS_OK;
-    if (too_long) len = 0;
-    chunk->nbytes += len;
-    if (complete && len > 0 && line[len - 1] == '\r') len--;
-    chunk->records[chunk->n_records++] = (struct record){
-        .line = {line, len}, .offset = offset, .status = too_long ? RECORD_TOO_LONG : RECORD_OK};
-    reader->n_records++;
+    const bool too_long = nbytes > most;
+    chunk->nbytes += kept;
+    if (complete && last == '\r') {
+        nbytes--;
+        if (!too_long) kept--;
+    }
+    chunk->records[chunk->n_records++] =
+        (struct record){.line = {line, kept},
+                        .number = ++reader->n_records,
+                        .offset = offset,
+                        .line_nbytes = nbytes,
+                        .status = too_long ? RECORD_TOO_LONG : RECORD_OK};
     return STATUS_OK;
 }
 
-// Only the very start of an input can hold a byte order mark.
-static enum status skip_byte_order_mark(struct line_reader *reader, struct error *error) {
-    static const char mark[] = "\xef\xbb\xbf";
+static const unsigned char byte_order_mark[] = {0xef, 0xbb, 0xbf}, gzip_magic[] = {0x1f, 0x8b, 8};
+
+// Whether `bytes` are the first ones of the three of `magic`, or go on behind them.
+static bool begin_alike(const unsigned char *bytes, size_t n, const unsigned char magic[3]) {
+    return memcmp(bytes, magic, n < 3 ? n : 3) == 0;
+}
+
+// Whether the first `n` bytes may be less than something that has to be told from text.
+static bool start_is_open(const unsigned char *bytes, size_t n) {
+    return foreign_is_open(bytes, n) ||
+           (n < 3 && (begin_alike(bytes, n, byte_order_mark) || begin_alike(bytes, n, gzip_magic)));
+}
+
+// Only the very start of an input can hold a byte order mark. What came out of gzip may be a
+// packing of another kind again.
+static enum status check_start(struct line_reader *reader, struct error *error) {
+    const unsigned char *bytes = (const unsigned char *)reader->raw;
     enum status status = refill(reader, error);
-    while (status == STATUS_OK && reader->end < 3 && memcmp(reader->raw, mark, reader->end) == 0) {
+    while (status == STATUS_OK && reader->end > 0 && start_is_open(bytes, reader->end)) {
         size_t n = 0;
         status = input_read(reader->input, reader->raw + reader->end,
                             sizeof reader->raw - reader->end, &n, error);
         if (n == 0) break;
         reader->end += n;
     }
-    if (status == STATUS_OK && reader->end >= 3 && memcmp(reader->raw, mark, 3) == 0) {
-        consume(reader, 3);
+    if (status != STATUS_OK) return status;
+    const bool packed_twice = reader->end >= 3 && begin_alike(bytes, 3, gzip_magic);
+    const char *foreign = packed_twice ? "gzip again (unpack it once with `gzip -dc`)"
+                                       : foreign_format(bytes, reader->end);
+    if (foreign != NULL) {
+        return error_set(error, STATUS_INPUT, "%s: what is packed in it is %s, not UTF-8 text",
+                         input_name(reader->input), foreign);
     }
-    return status;
+    if (reader->end >= 3 && begin_alike(bytes, 3, byte_order_mark)) consume(reader, 3);
+    return STATUS_OK;
 }
 
 // Whether the next line can be read without waiting for anybody.
@@ -166,7 +198,7 @@ enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct ch
     chunk->n_records = chunk->nbytes = chunk->n_tokens = 0;
     chunk->flush = chunk->last = false;
     if (reader->offset == 0 && reader->end == 0 && !reader->ended) {
-        enum status status = skip_byte_order_mark(reader, error);
+        enum status status = check_start(reader, error);
         if (status != STATUS_OK) return status;
     }
     chunk->first_record = reader->n_records + 1;

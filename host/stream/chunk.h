@@ -11,9 +11,13 @@
 #include "tokenizer/tokenizer.h"
 
 enum {
-    RECORD_NBYTES_MAX = 1 << 20,  // a longer line is a bad record; the stream goes on behind it
-    CHUNK_NBYTES = 256 * 1024,    // a chunk is full when its lines reach this ...
-    CHUNK_RECORDS = 4096,         // ... or this many
+    // A longer line is a bad record; the stream goes on behind it. The default, and the bounds of
+    // --max-record-bytes: chunks must have room for a line of that size each.
+    RECORD_NBYTES_MAX = 1 << 20,
+    RECORD_NBYTES_MAX_LEAST = 64,
+    RECORD_NBYTES_MAX_MOST = 16 << 20,
+    CHUNK_NBYTES = 256 * 1024,  // a chunk is full when its lines reach this ...
+    CHUNK_RECORDS = 4096,       // ... or this many
 };
 
 // What became of a record. The names (record_status_name) stand in output rows: they are part of
@@ -27,7 +31,7 @@ enum record_status {
     RECORD_NO_ID,       // the id field is missing
     RECORD_NO_TITLE,    // the title field is missing
     RECORD_TITLE_TYPE,  // the title is not a string
-    RECORD_TOO_LONG,    // the line is longer than RECORD_NBYTES_MAX
+    RECORD_TOO_LONG,    // the line is longer than the chunk takes: it holds the beginning
     RECORD_NONFINITE,   // the model gave no finite logits for it
     RECORD_STATUS_COUNT,
 };
@@ -41,11 +45,14 @@ static inline bool record_is_bad(enum record_status status) {
 }
 
 struct record {
-    struct span line;  // without its end of line, inside chunk->bytes
-    uint64_t offset;   // of the line in the plain (inflated) input, in bytes
-    struct span id;    // raw JSON or raw column; {NULL, 0}: none, or the line number
+    struct span line;      // without its end of line, inside chunk->bytes
+    uint64_t number;       // 1-based, in the input that it came from first
+    uint64_t offset;       // of the line in the plain (inflated) input, in bytes
+    uint64_t line_nbytes;  // of the whole line; more than line.len of a RECORD_TOO_LONG only
+    struct span file;      // of a replayed record: the input it came from; else {NULL, 0}
+    struct span id;        // raw JSON or raw column; {NULL, 0}: none, or the line number
     enum record_status status;
-    bool ill_formed_utf8;   // of the title: read as U+FFFD, and counted
+    bool ill_formed_utf8;   // of the title, or half a surrogate pair: read as U+FFFD, counted
     uint32_t fault_offset;  // RECORD_BAD_JSON: where in the line
     const char *fault;      // RECORD_BAD_JSON: what is wrong there, static
     int32_t n_tokens;       // of a good record, at least 2
@@ -53,7 +60,8 @@ struct record {
 };
 
 struct chunk {
-    uint64_t first_record;  // 1-based number of its first record in the input
+    size_t line_nbytes_max;  // longer ones are RECORD_TOO_LONG; fixed when the chunk is made
+    uint64_t first_record;   // how many records the stream had before, plus 1
     size_t n_records;
     size_t nbytes;
     size_t n_tokens;
@@ -63,14 +71,14 @@ struct chunk {
     int n_holders;                          // stages that still look at it; the pipeline's
     uint64_t sequence;                      // 0 for the input's first chunk; the pipeline's
     struct record *records;                 // [CHUNK_RECORDS]
-    char *bytes;                            // [CHUNK_NBYTES + RECORD_NBYTES_MAX]
+    char *bytes;                            // [CHUNK_NBYTES + line_nbytes_max + PATH_NBYTES_MAX]
     // Every token takes a byte of its title at least, but for the two around it. The slack is
     // TOKENIZER_IDS_SLACK.
-    int32_t *token_ids;  // [CHUNK_NBYTES + RECORD_NBYTES_MAX + 2 * CHUNK_RECORDS + slack]
+    int32_t *token_ids;  // [CHUNK_NBYTES + line_nbytes_max + 2 * CHUNK_RECORDS + slack]
     struct chunk *next;  // in a queue
 };
 
-enum status chunk_create(struct chunk **out, struct error *error);
+enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct error *error);
 void chunk_destroy(struct chunk *chunk);  // NULL is fine
 
 // Cuts an input into lines and fills chunks with them. Lines end in LF; the last one need not; a CR
@@ -80,9 +88,10 @@ struct line_reader;
 enum status line_reader_create(struct input *input, struct line_reader **out, struct error *error);
 void line_reader_destroy(struct line_reader *reader);  // NULL is fine
 
-// Fills `chunk` anew: lines, numbers and offsets; records of RECORD_TOO_LONG keep no bytes. With
-// `flush_ms` at least 0, a chunk is cut short, with its flush flag set, once the input has nothing
-// more to give for that long; such a chunk and the last one may be empty.
+// Fills `chunk` anew: lines, numbers and offsets; a record of RECORD_TOO_LONG keeps the first
+// line_nbytes_max bytes. With `flush_ms` at least 0, a chunk is cut short, with its flush flag set,
+// once the input has nothing more to give for that long; such a chunk and the last one may be
+// empty.
 enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct chunk *chunk,
                              struct error *error);
 

@@ -1,45 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// States of the reading side:
-//   START    nothing looked at yet
-//   PLAIN    no gzip: bytes are handed on as they are
-//   MEMBER   inside a gzip member
-//   BETWEEN  after a member: the next byte begins another member, or padding, or is an error
-//   PADDING  zeros to the end
-//   END
 #include "host/stream/input.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
-enum { READ_NBYTES = 256 * 1024, CANCEL_MS = 100 };
+#include "host/stream/input_state.h"
 
-enum input_state { START, PLAIN, MEMBER, BETWEEN, PADDING, END };
-
-struct input {
-    char *name;
-    int fd;
-    bool may_wait;  // a pipe, a terminal: the next byte is up to somebody else
-    atomic_bool cancelled;
-    uint64_t total_nbytes;
-    int64_t mtime_ns;
-    enum input_state state;
-    z_stream inflater;  // next_in/avail_in are the unconsumed part of `raw`, in every state
-    bool inflater_ready;
-    bool raw_ended;  // read() said so
-    _Atomic uint64_t read_nbytes, consumed_nbytes;
-    struct sha256 *hash;
-    char sha256[SHA256_HEX_LEN + 1];
-    unsigned char raw[READ_NBYTES];
-};
+enum { CANCEL_MS = 100 };
 
 bool name_ends_in_gz(const char *name) {
     return span_ends_in(span_text(name), ".gz");
@@ -91,8 +64,7 @@ void input_close(struct input *input) {
     free(input);
 }
 
-// Offset in the file of the next byte that nobody has looked at.
-static unsigned long long raw_offset(const struct input *input) {
+unsigned long long input_raw_offset(const struct input *input) {
     return (unsigned long long)input->read_nbytes - input->inflater.avail_in;
 }
 
@@ -106,12 +78,13 @@ static enum status await_readable(struct input *input, struct error *error) {
     return error_set(error, STATUS_AGAIN, "%s: reading was called off", input->name);
 }
 
-// Reads once, behind the unconsumed raw bytes (there is room: they are few or none). At the end of
-// the file it says so in `raw_ended`.
+// Reads once, behind the unconsumed raw bytes, which are few or none. At the end of the file it
+// says so in `raw_ended`.
 static enum status read_raw(struct input *input, struct error *error) {
     z_stream *inflater = &input->inflater;
-    if (inflater->avail_in == 0) inflater->next_in = input->raw;
-    unsigned char *at = input->raw + (inflater->next_in - input->raw) + inflater->avail_in;
+    if (inflater->avail_in > 0) memmove(input->raw, inflater->next_in, inflater->avail_in);
+    inflater->next_in = input->raw;
+    unsigned char *at = input->raw + inflater->avail_in;
     for (;;) {
         enum status status = input->may_wait ? await_readable(input, error) : STATUS_OK;
         if (status != STATUS_OK) return status;
@@ -128,13 +101,12 @@ static enum status read_raw(struct input *input, struct error *error) {
         }
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             return error_set(error, STATUS_IO, "%s: reading at byte %llu: %s", input->name,
-                             raw_offset(input), strerror(errno));
+                             input_raw_offset(input), strerror(errno));
         }
     }
 }
 
-// Makes `n` unconsumed raw bytes available, or all there are before the end of the file.
-static enum status fill(struct input *input, uInt n, struct error *error) {
+enum status input_fill(struct input *input, unsigned n, struct error *error) {
     enum status status = STATUS_OK;
     while (status == STATUS_OK && input->inflater.avail_in < n && !input->raw_ended) {
         status = read_raw(input, error);
@@ -142,159 +114,42 @@ static enum status fill(struct input *input, uInt n, struct error *error) {
     return status;
 }
 
-// Names what is known not to be a catalog by its first bytes; NULL for anything else.
-static const char *foreign_format(const unsigned char *bytes, size_t n) {
-    static const struct {
-        const char *name;
-        size_t len;
-        unsigned char magic[6];
-    } formats[] = {
-        {"zstd (decompress it with `zstd -dc`)", 4, {0x28, 0xb5, 0x2f, 0xfd}},
-        {"xz (decompress it with `xz -dc`)", 6, {0xfd, '7', 'z', 'X', 'Z', 0}},
-        {"bzip2 (decompress it with `bzip2 -dc`)", 3, {'B', 'Z', 'h'}},
-        {"a zip archive (unpack it with `unzip -p`)", 4, {'P', 'K', 3, 4}},
-        {"Parquet (convert it to JSONL first)", 4, {'P', 'A', 'R', '1'}},
-        {"lz4 (decompress it with `lz4 -dc`)", 4, {4, 0x22, 0x4d, 0x18}},
-        {"compress's .Z (decompress it with `gzip -dc`)", 2, {0x1f, 0x9d}},
-        {"UTF-16 text (convert it with `iconv -f UTF-16 -t UTF-8`)", 2, {0xff, 0xfe}},
-        {"UTF-16 text (convert it with `iconv -f UTF-16 -t UTF-8`)", 2, {0xfe, 0xff}},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        if (n >= formats[i].len && memcmp(bytes, formats[i].magic, formats[i].len) == 0) {
-            return formats[i].name;
-        }
-    }
-    return NULL;
-}
-
-static enum status start(struct input *input, struct error *error) {
-    // A pipe may deliver its first bytes one by one. Six tell every format, and only what could be
-    // one is waited for: a filter must answer a short line.
-    static const char first_bytes[] = {4, 0x1f, 0x28, (char)0xfd, 'B', 'P', (char)0xff, (char)0xfe};
-    enum status status = fill(input, 1, error);
-    if (status == STATUS_OK && input->inflater.avail_in > 0 &&
-        memchr(first_bytes, *input->inflater.next_in, sizeof first_bytes) != NULL) {
-        status = fill(input, 6, error);
-    }
-    if (status != STATUS_OK) return status;
-    const unsigned char *bytes = input->inflater.next_in;
-    const size_t n = input->inflater.avail_in;
-    if (n >= 1 && bytes[0] == 0x1f && (n == 1 || bytes[1] == 0x8b)) {
-        if (inflateInit2(&input->inflater, GZIP_WINDOW_BITS) != Z_OK) {
-            return error_set(error, STATUS_IO, "%s: out of memory for zlib", input->name);
-        }
-        input->inflater_ready = true;
-        input->state = MEMBER;
-        return STATUS_OK;
-    }
-    const char *foreign = n > 0 ? foreign_format(bytes, n) : NULL;
-    if (foreign != NULL) {
-        return error_set(error, STATUS_INPUT, "%s: this is %s, not gzip or plain UTF-8 text",
-                         input->name, foreign);
-    }
-    if (name_ends_in_gz(input->name)) {
-        return error_set(error, STATUS_INPUT,
-                         "%s: the name ends in .gz, but %s; give it again or rename it",
-                         input->name,
-                         n == 0 ? "the file is empty (a gzip of nothing has 20 bytes)"
-                                : "its first bytes are not gzip's (1f 8b)");
-    }
-    input->state = PLAIN;
-    return STATUS_OK;
-}
-
-static enum status inflate_some(struct input *input, char *bytes, size_t cap, size_t *n,
-                                struct error *error) {
-    z_stream *inflater = &input->inflater;
-    if (inflater->avail_in == 0 && input->raw_ended) {
-        return error_set(error, STATUS_INPUT,
-                         "%s: truncated: the file ends at compressed byte %llu, inside a gzip "
-                         "member; fetch it again",
-                         input->name, raw_offset(input));
-    }
-    inflater->next_out = (unsigned char *)bytes;
-    inflater->avail_out = (uInt)(cap > READ_NBYTES ? READ_NBYTES : cap);
-    const size_t asked = inflater->avail_out;
-    int result = inflate(inflater, Z_NO_FLUSH);
-    *n = asked - inflater->avail_out;
-    if (result == Z_STREAM_END) {
-        input->state = BETWEEN;
-    } else if (result == Z_MEM_ERROR) {
-        return error_set(error, STATUS_IO, "%s: out of memory for zlib", input->name);
-    } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        return error_set(error, STATUS_INPUT, "%s: damaged gzip data at compressed byte %llu: %s",
-                         input->name, raw_offset(input),
-                         inflater->msg != NULL ? inflater->msg : "a preset dictionary is needed");
-    }
-    return STATUS_OK;
-}
-
-// After a member: another one, zeros to the end, the end, or an error.
-static enum status after_member(struct input *input, struct error *error) {
-    z_stream *inflater = &input->inflater;
-    if (inflater->avail_in == 0) {
-        input->state = END;
-        return STATUS_OK;
-    }
-    if (input->state == BETWEEN && *inflater->next_in == 0x1f) {
-        if (inflateReset(inflater) != Z_OK) {
-            return error_set(error, STATUS_IO, "%s: zlib cannot start a member", input->name);
-        }
-        input->state = MEMBER;
-        return STATUS_OK;
-    }
-    input->state = PADDING;
-    while (inflater->avail_in > 0 && *inflater->next_in == 0) {
-        inflater->next_in++;
-        inflater->avail_in--;
-    }
-    if (inflater->avail_in > 0) {
-        return error_set(error, STATUS_INPUT,
-                         "%s: the gzip data is followed by other bytes, from compressed byte %llu "
-                         "on; cut them off or fetch the file again",
-                         input->name, raw_offset(input));
-    }
-    return STATUS_OK;
-}
-
-static enum status step(struct input *input, char *bytes, size_t cap, size_t *n,
-                        struct error *error) {
-    z_stream *inflater = &input->inflater;
-    switch (input->state) {
-        case START:
-            return start(input, error);
-        case PLAIN:
-            if (inflater->avail_in == 0) {
-                input->state = END;
-                return STATUS_OK;
-            }
-            *n = inflater->avail_in < cap ? inflater->avail_in : cap;
-            memcpy(bytes, inflater->next_in, *n);
-            inflater->next_in += *n;
-            inflater->avail_in -= (uInt)*n;
-            return STATUS_OK;
-        case MEMBER:
-            return inflate_some(input, bytes, cap, n, error);
-        case BETWEEN:
-        case PADDING:
-            return after_member(input, error);
-        case END:
-            break;
-    }
-    return STATUS_OK;
+void input_set_rules(struct input *input, struct input_rules rules) {
+    assert(input->state == START);
+    input->rules = rules;
 }
 
 enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
                        struct error *error) {
     assert(cap > 0);
     *n = 0;
+    const uint64_t limit = input->rules.plain_nbytes_max;
     while (*n == 0 && input->state != END) {
-        enum status status = fill(input, 1, error);
-        if (status == STATUS_OK) status = step(input, bytes, cap, n, error);
+        if (limit > 0 && input->plain_nbytes == limit) input->state = REST;
+        if (limit > 0 && cap > limit - input->plain_nbytes) cap = limit - input->plain_nbytes;
+        enum status status = input_fill(input, 1, error);
+        if (status == STATUS_OK) status = input_step(input, bytes, cap, n, error);
+        input->plain_nbytes += *n;
         input->consumed_nbytes = input->read_nbytes - input->inflater.avail_in;
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
+}
+
+struct input_damage input_damage(const struct input *input) {
+    return input->damage;
+}
+
+struct input_trailing input_trailing(const struct input *input) {
+    return input->trailing;
+}
+
+bool input_is_gzip(const struct input *input) {
+    return input->inflater_ready;
+}
+
+bool input_can_be_reopened(const struct input *input) {
+    return !input->may_wait;
 }
 
 bool input_would_wait(const struct input *input, int wait_ms) {

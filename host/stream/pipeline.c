@@ -43,6 +43,7 @@ uint64_t totals_bad(const struct totals *totals) {
 }
 
 void totals_add(struct totals *sum, const struct totals *more) {
+    sum->read += more->read;
     sum->records += more->records;
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) sum->by_status[s] += more->by_status[s];
     sum->ill_formed_utf8 += more->ill_formed_utf8;
@@ -120,7 +121,7 @@ static enum status make_chunks(struct pipeline *pipeline, struct error *error) {
     if (status != STATUS_OK) return status;
     pipeline->ready = memory;
     for (size_t i = 0; i < n; i++) {
-        status = chunk_create(&pipeline->chunks[i], error);
+        status = chunk_create(pipeline->config.record_nbytes_max, &pipeline->chunks[i], error);
         if (status != STATUS_OK) return status;
         fifo_push(&pipeline->free, pipeline->chunks[i]);
     }
@@ -164,6 +165,7 @@ enum status pipeline_start(const struct pipeline_config *config, struct input *i
     if (status != STATUS_OK) return status;
     struct pipeline *pipeline = memory;
     pipeline->config = *config;
+    if (config->record_nbytes_max == 0) pipeline->config.record_nbytes_max = RECORD_NBYTES_MAX;
     pipeline->input = input;
     pipeline->output = output;
     // One in the reader, the packer and the writer each, one or two around each tokenizer, some

@@ -23,7 +23,8 @@ struct stage_seconds {
 };
 
 struct totals {
-    uint64_t records;                         // rows written: one for each record read
+    uint64_t read;                            // records that came in, counted by the reader
+    uint64_t records;                         // rows written, counted by the writer: as many
     uint64_t by_status[RECORD_STATUS_COUNT];  // the same, by what became of them
     uint64_t ill_formed_utf8;                 // titles with ill-formed bytes, of good records
     uint64_t consumed_nbytes;                 // of the input file, up to the last row
@@ -56,16 +57,22 @@ struct first_line_reader {
     void *context;
 };
 
+// Whether the input is a rejects file (replay.h), whose records then come instead of its lines; and
+// whether each must have had the format of record_format.
+enum replay_what { REPLAY_NOTHING, REPLAY_SAME_FORMAT, REPLAY_ANY_FORMAT };
+
 struct pipeline_config {
     struct encoder *encoder;            // idle; used by one pipeline at a time
     const struct tokenizer *tokenizer;  // its ids are the encoder's
     struct record_format record_format;
     struct row_format row_format;
-    bool header;           // begin the output with row_add_header
-    int32_t max_length;    // tokens of a title, at most encoder->max_length
-    int32_t n_tokenizers;  // threads
-    int flush_ms;          // see line_reader_fill; -1 for files
-    bool fail_on_bad;      // stop at the first bad record with STATUS_INPUT
+    bool header;               // begin the output with row_add_header
+    int32_t max_length;        // tokens of a title, at most encoder->max_length
+    int32_t n_tokenizers;      // threads
+    int flush_ms;              // see line_reader_fill; -1 for files
+    size_t record_nbytes_max;  // longer records are bad; 0: RECORD_NBYTES_MAX
+    enum replay_what replay;
+    bool fail_on_bad;  // stop at the first bad record with STATUS_INPUT
     struct first_line_reader first_line;
     struct record_watcher watcher;
 };

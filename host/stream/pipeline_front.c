@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/stream/pipeline_state.h"
+#include "host/stream/replay.h"
 
 // ---- reader: input to raw chunks
 
@@ -24,7 +25,31 @@ static enum status read_first_line(struct pipeline *pipeline, struct chunk *chun
     return STATUS_OK;
 }
 
-static enum status read_chunks(struct pipeline *pipeline, struct line_reader *reader,
+// Where records come from: the lines of the input, or those told of in a rejects file.
+struct source {
+    struct line_reader *lines;
+    struct replay *replay;  // one of both
+};
+
+static enum status source_open(const struct pipeline *pipeline, struct source *source,
+                               struct error *error) {
+    const struct pipeline_config *config = &pipeline->config;
+    *source = (struct source){0};
+    if (config->replay == REPLAY_NOTHING) {
+        return line_reader_create(pipeline->input, &source->lines, error);
+    }
+    return replay_create(pipeline->input, config->record_nbytes_max,
+                         config->replay == REPLAY_SAME_FORMAT ? &config->record_format.kind : NULL,
+                         &source->replay, error);
+}
+
+static enum status source_fill(struct source *source, int flush_ms, struct chunk *chunk,
+                               struct error *error) {
+    return source->replay != NULL ? replay_fill(source->replay, chunk, error)
+                                  : line_reader_fill(source->lines, flush_ms, chunk, error);
+}
+
+static enum status read_chunks(struct pipeline *pipeline, struct source *source,
                                struct error *error) {
     for (uint64_t sequence = 0;; sequence++) {
         pipeline_lock(pipeline);
@@ -35,7 +60,7 @@ static enum status read_chunks(struct pipeline *pipeline, struct line_reader *re
 
         const double begin = now_seconds();
         chunk->consumed_begin = input_consumed_nbytes(pipeline->input);
-        enum status status = line_reader_fill(reader, pipeline->config.flush_ms, chunk, error);
+        enum status status = source_fill(source, pipeline->config.flush_ms, chunk, error);
         if (status == STATUS_OK && sequence == 0) status = read_first_line(pipeline, chunk, error);
         const bool last = status != STATUS_OK || chunk->last;
         chunk->consumed_end = input_consumed_nbytes(pipeline->input);
@@ -43,6 +68,7 @@ static enum status read_chunks(struct pipeline *pipeline, struct line_reader *re
 
         pipeline_lock(pipeline);
         pipeline->totals.seconds.read += now_seconds() - begin;
+        if (status == STATUS_OK) pipeline->totals.read += chunk->n_records;
         fifo_push(status == STATUS_OK ? &pipeline->raw : &pipeline->free, chunk);
         pipeline_unlock_changed(pipeline);
         if (last) return status;
@@ -51,12 +77,13 @@ static enum status read_chunks(struct pipeline *pipeline, struct line_reader *re
 
 void *pipeline_run_reader(void *argument) {
     struct pipeline *pipeline = argument;
-    struct line_reader *reader;
+    struct source source;
     struct error error;
-    enum status status = line_reader_create(pipeline->input, &reader, &error);
-    if (status == STATUS_OK) status = read_chunks(pipeline, reader, &error);
+    enum status status = source_open(pipeline, &source, &error);
+    if (status == STATUS_OK) status = read_chunks(pipeline, &source, &error);
     if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
-    line_reader_destroy(reader);
+    line_reader_destroy(source.lines);
+    replay_destroy(source.replay);
     pipeline_lock(pipeline);
     pipeline->read_all = true;
     pipeline_unlock_changed(pipeline);
@@ -69,7 +96,7 @@ void *pipeline_run_reader(void *argument) {
 // What a tokenizing thread works with.
 struct front {
     struct tokenizer_batch *batch;
-    char *scratch;               // [RECORD_NBYTES_MAX], a title without JSON's escapes
+    char *scratch;               // [record_nbytes_max], a title without JSON's escapes
     struct encoding *encodings;  // [CHUNK_RECORDS]
 };
 
@@ -77,14 +104,15 @@ static enum status front_open(const struct pipeline_config *config, struct front
                               struct error *error) {
     *front = (struct front){0};
     void *memory;
-    enum status status = alloc_array(&memory, RECORD_NBYTES_MAX, 1, "a title", error);
+    const size_t most = config->record_nbytes_max;
+    enum status status = alloc_array(&memory, most, 1, "a title", error);
     if (status != STATUS_OK) return status;
     front->scratch = memory;
     status = alloc_array(&memory, CHUNK_RECORDS, sizeof *front->encodings, "encodings", error);
     if (status != STATUS_OK) return status;
     front->encodings = memory;
-    return tokenizer_batch_create(config->tokenizer, config->max_length, RECORD_NBYTES_MAX,
-                                  &front->batch, error);
+    return tokenizer_batch_create(config->tokenizer, config->max_length, most, &front->batch,
+                                  error);
 }
 
 static void front_close(struct front *front) {

@@ -66,8 +66,10 @@ static enum status next_logits(struct writer *writer, const float **logits, stru
 
 static enum status bad_record(const struct pipeline *pipeline, const struct record *record,
                               uint64_t number, struct error *error) {
-    return error_set(error, STATUS_INPUT, "%s: record %llu at byte %llu: %s; --on-bad fail stops",
-                     input_name(pipeline->input), (unsigned long long)number,
+    const bool replayed = record->file.ptr != NULL;
+    const struct span name = replayed ? record->file : span_text(input_name(pipeline->input));
+    return error_set(error, STATUS_INPUT, "%.*s: record %llu at byte %llu: %s; --on-bad fail stops",
+                     (int)name.len, name.ptr, (unsigned long long)number,
                      (unsigned long long)record->offset, record_status_name(record->status));
 }
 
@@ -76,7 +78,7 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
     const struct pipeline_config *config = &writer->pipeline->config;
     struct record *record = &chunk->records[i];
     struct totals *fresh = &writer->fresh;
-    const uint64_t number = chunk->first_record + i;
+    const uint64_t number = record->number;
     const float *logits = NULL;
     if (!record_is_bad(record->status)) {
         if (batch_is_used_up(writer)) publish(writer, chunk, i);

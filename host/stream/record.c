@@ -77,6 +77,7 @@ static void parse_jsonl(const struct record_format *format, struct record *recor
         *title = (struct span){value.raw.ptr + 1, value.raw.len - 2};
     } else {
         *title = (struct span){scratch, json_string(value, scratch)};
+        record->ill_formed_utf8 = json_has_lone_surrogate(value);
     }
 }
 
@@ -95,8 +96,10 @@ void record_parse(const struct record_format *format, struct record *record, cha
             parse_jsonl(format, record, scratch, title);
             break;
     }
-    if (record->status == RECORD_OK) {
-        record->ill_formed_utf8 = utf8_check(title->ptr, title->len) < title->len;
+    if (record_is_bad(record->status)) {
+        record->ill_formed_utf8 = false;
+    } else if (utf8_check(title->ptr, title->len) < title->len) {
+        record->ill_formed_utf8 = true;
     }
 }
 
@@ -104,6 +107,7 @@ bool record_field(const struct record_format *format, const struct record *recor
                   struct field field, struct span *value) {
     struct json_value object, found;
     struct json_fault fault;
+    if (record->status == RECORD_TOO_LONG) return false;  // the beginning of a line is none
     if (format->kind == RECORD_TSV) return tsv_column(record->line, field.column, value);
     if (format->kind == RECORD_TEXT || !json_parse(record->line, &object, &fault) ||
         !json_field(object, field, &found)) {

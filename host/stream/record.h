@@ -27,12 +27,12 @@ struct record_format {
 enum record_kind record_kind_of_name(const char *path);
 
 // Reads record->line: sets status and id, and for a good record `*title`, whose bytes are part of
-// the line or, where JSON escapes had to be undone, of `scratch`, which must hold RECORD_NBYTES_MAX
-// bytes. A record that is RECORD_TOO_LONG stays so.
+// the line or, where JSON escapes had to be undone, of `scratch`, which must hold as many bytes as
+// the line has. A record that is RECORD_TOO_LONG stays so.
 void record_parse(const struct record_format *format, struct record *record, char *scratch,
                   struct span *title);
 
-// A field of a good record's line: the raw JSON value, or the raw column. False when it has none.
+// A field of a record's line: the raw JSON value, or the raw column. False when it has none.
 bool record_field(const struct record_format *format, const struct record *record,
                   struct field field, struct span *value);
 

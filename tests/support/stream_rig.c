@@ -109,7 +109,7 @@ void rig_expect(const struct rig *rig, struct span catalog, struct buffer *rows,
         struct span title;
         struct encoding encoding = {0};
         if (len > RECORD_NBYTES_MAX) {
-            record.line.len = 0;
+            record.line.len = RECORD_NBYTES_MAX;
             record.status = RECORD_TOO_LONG;
         } else if (end != NULL && len > 0 && line[len - 1] == '\r') {
             record.line.len--;

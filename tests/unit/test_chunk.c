@@ -12,6 +12,8 @@ static char dir[TEMP_PATH_MAX];
 
 enum { RAW_NBYTES = 64 * 1024 };  // what the line reader reads at once
 
+static size_t nbytes_max = RECORD_NBYTES_MAX;  // of a line
+
 static struct input *open_bytes(struct span bytes) {
     char path[TEMP_PATH_MAX];
     struct input *input;
@@ -22,22 +24,26 @@ static struct input *open_bytes(struct span bytes) {
 }
 
 // Takes the next line, as the contract tells it, off the front of `rest`.
-static struct span next_line(struct span *rest) {
+static struct span next_line(struct span *rest, bool *too_long) {
     const char *newline = memchr(rest->ptr, '\n', rest->len);
     struct span line = {rest->ptr, newline != NULL ? (size_t)(newline - rest->ptr) : rest->len};
     const size_t taken = line.len + (newline != NULL ? 1 : 0);
     *rest = (struct span){rest->ptr + taken, rest->len - taken};
-    if (line.len > RECORD_NBYTES_MAX) return (struct span){line.ptr, SIZE_MAX};  // too long
+    *too_long = line.len > nbytes_max;
     if (newline != NULL && line.len > 0 && line.ptr[line.len - 1] == '\r') line.len--;
     return line;
 }
 
-static void check_record(const struct record *record, struct span want, uint64_t offset) {
+// Of a line that is too long the beginning is there, and its length.
+static void check_record(const struct record *record, struct span want, bool too_long,
+                         uint64_t offset) {
     CHECK_INT(record->offset, offset);
-    CHECK_INT(record->status, want.len == SIZE_MAX ? RECORD_TOO_LONG : RECORD_OK);
-    const size_t len = want.len == SIZE_MAX ? 0 : want.len;
+    CHECK_INT(record->status, too_long ? RECORD_TOO_LONG : RECORD_OK);
+    CHECK_INT(record->line_nbytes, want.len);
+    const size_t len = too_long ? nbytes_max : want.len;
     CHECK_INT(record->line.len, len);
     CHECK(record->line.len == len && memcmp(record->line.ptr, want.ptr, len) == 0);
+    CHECK(record->file.ptr == NULL);
     CHECK(record->id.ptr == NULL && record->n_tokens == 0 && record->fault == NULL);
 }
 
@@ -48,7 +54,7 @@ static uint64_t check_lines(struct span bytes) {
     struct chunk *chunk;
     struct error error = {""};
     CHECK_INT(line_reader_create(input, &reader, &error), STATUS_OK);
-    CHECK_INT(chunk_create(&chunk, &error), STATUS_OK);
+    CHECK_INT(chunk_create(nbytes_max, &chunk, &error), STATUS_OK);
     struct span rest = bytes;
     if (bytes.len >= 3 && memcmp(bytes.ptr, "\xef\xbb\xbf", 3) == 0) {
         rest = (struct span){bytes.ptr + 3, bytes.len - 3};
@@ -60,14 +66,17 @@ static uint64_t check_lines(struct span bytes) {
         CHECK(!chunk->flush);
         CHECK(chunk->n_records > 0 || last);
         CHECK(chunk->n_records <= CHUNK_RECORDS);
-        CHECK(chunk->nbytes < CHUNK_NBYTES + RECORD_NBYTES_MAX);
+        CHECK(chunk->nbytes < CHUNK_NBYTES + nbytes_max);
         CHECK_INT(chunk->first_record, n_lines + 1);
         size_t nbytes = 0;
         for (size_t i = 0; i < chunk->n_records; i++, n_lines++) {
             CHECK(nbytes < CHUNK_NBYTES);  // full chunks take no more
             CHECK(rest.len > 0);
             const uint64_t offset = bytes.len - rest.len;
-            check_record(&chunk->records[i], next_line(&rest), offset);
+            bool too_long;
+            const struct span line = next_line(&rest, &too_long);
+            check_record(&chunk->records[i], line, too_long, offset);
+            CHECK_INT(chunk->records[i].number, n_lines + 1);
             nbytes += chunk->records[i].line.len;
             CHECK(chunk->records[i].line.ptr >= chunk->bytes &&
                   chunk->records[i].line.ptr + chunk->records[i].line.len <=
@@ -183,6 +192,57 @@ static void random_contents(void) {
     }
 }
 
+// The bound is the chunk's: with another, other lines are too long, whatever else they are.
+static void other_bounds(void) {
+    static const size_t bounds[] = {RECORD_NBYTES_MAX_LEAST, 1000, 3 * RAW_NBYTES};
+    for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
+        nbytes_max = bounds[i];
+        struct buffer bytes = {0};
+        for (size_t over = 0; over < 4; over++) {
+            const size_t n = nbytes_max - 1 + over;
+            memset(buffer_reserve(&bytes, n), 'x', n);
+            bytes.len += n;
+            if (over % 2 == 1) bytes.bytes[bytes.len - 1] = '\r';
+            buffer_add_text(&bytes, over == 2 ? "\r\n" : "\n");
+        }
+        buffer_add_text(&bytes, "last");
+        CHECK_INT(check_lines((struct span){bytes.bytes, bytes.len}), 5);
+        buffer_free(&bytes);
+        at_borders();
+    }
+    nbytes_max = RECORD_NBYTES_MAX;
+}
+
+// What gzip holds may be no text either.
+static void packed_twice(void) {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *part;
+    } cases[] = {
+        {"\x1f\x8b\x08\0", 4, "gzip again"},  {"\x28\xb5\x2f\xfdx", 5, "zstd -dc"},
+        {"\xff\xfeh\0", 4, "UTF-16"},         {"\xfe\xff\0h", 4, "UTF-16"},
+        {"\xff\xfe\0\0h\0\0\0", 8, "UTF-32"}, {"\0\0\xfe\xff\0\0\0h", 8, "UTF-32"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buffer raw = {0};
+        struct line_reader *reader;
+        struct chunk *chunk;
+        struct error error = {""};
+        // Byte by byte, since bytes of several members come one after the other.
+        for (size_t k = 0; k < cases[i].n; k++) gzip_add(&raw, cases[i].bytes + k, 1);
+        struct input *input = open_bytes((struct span){raw.bytes, raw.len});
+        CHECK_INT(line_reader_create(input, &reader, &error), STATUS_OK);
+        CHECK_INT(chunk_create(nbytes_max, &chunk, &error), STATUS_OK);
+        CHECK_INT(line_reader_fill(reader, -1, chunk, &error), STATUS_INPUT);
+        CHECK_CONTAINS(error.text, cases[i].part);
+        line_reader_destroy(reader);
+        chunk_destroy(chunk);
+        input_close(input);
+        buffer_free(&raw);
+    }
+}
+
 static void damaged(void) {
     struct buffer raw = {0}, plain = {0};
     struct error error = {""};
@@ -192,7 +252,7 @@ static void damaged(void) {
     gzip_add(&raw, plain.bytes, plain.len);
     struct input *input = open_bytes((struct span){raw.bytes, raw.len - 4});
     CHECK_INT(line_reader_create(input, &reader, &error), STATUS_OK);
-    CHECK_INT(chunk_create(&chunk, &error), STATUS_OK);
+    CHECK_INT(chunk_create(RECORD_NBYTES_MAX, &chunk, &error), STATUS_OK);
     enum status status = STATUS_OK;
     int n_chunks = 0;
     while (status == STATUS_OK && !(n_chunks > 0 && chunk->last)) {
@@ -200,13 +260,33 @@ static void damaged(void) {
         n_chunks++;
     }
     CHECK_INT(status, STATUS_INPUT);
-    CHECK_CONTAINS(error.text, "truncated");
+    CHECK_CONTAINS(error.text, "truncated at compressed byte");
+    CHECK_CONTAINS(error.text, "(100000 whole records came before)");
     CHECK_INT(n_chunks, 25);  // 24 of 4096 records came whole
     line_reader_destroy(reader);
     chunk_destroy(chunk);
     input_close(input);
     buffer_free(&raw);
     buffer_free(&plain);
+}
+
+// The records that came out before a fault are all counted, also those that came with it.
+static void counted(void) {
+    struct buffer raw = {0};
+    struct error error = {""};
+    struct line_reader *reader;
+    struct chunk *chunk;
+    gzip_add(&raw, "one\ntwo\nthree\nand a half", 25);
+    raw.bytes[raw.len - 8] ^= 1;  // the CRC
+    struct input *input = open_bytes((struct span){raw.bytes, raw.len});
+    CHECK_INT(line_reader_create(input, &reader, &error), STATUS_OK);
+    CHECK_INT(chunk_create(nbytes_max, &chunk, &error), STATUS_OK);
+    CHECK_INT(line_reader_fill(reader, -1, chunk, &error), STATUS_INPUT);
+    CHECK_CONTAINS(error.text, "incorrect data check (3 whole records came before)");
+    line_reader_destroy(reader);
+    chunk_destroy(chunk);
+    input_close(input);
+    buffer_free(&raw);
 }
 
 static void names(void) {
@@ -233,7 +313,10 @@ int main(void) {
     long_lines();
     many();
     random_contents();
+    other_bounds();
+    packed_twice();
     damaged();
+    counted();
     names();
     chunk_destroy(NULL);
     line_reader_destroy(NULL);

@@ -26,7 +26,7 @@ static struct fed start(void) {
     fed.to = fds[1];
     CHECK_INT(input_open("-", &fed.input, NULL), STATUS_OK);
     CHECK_INT(line_reader_create(fed.input, &fed.reader, NULL), STATUS_OK);
-    CHECK_INT(chunk_create(&fed.chunk, NULL), STATUS_OK);
+    CHECK_INT(chunk_create(RECORD_NBYTES_MAX, &fed.chunk, NULL), STATUS_OK);
     return fed;
 }
 

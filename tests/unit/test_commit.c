@@ -43,6 +43,7 @@ static void commit_output(void) {
     char bytes[100];
     size_t n = 1;
     const struct totals totals = {
+        .read = 12,
         .records = 12,
         .by_status =
             {[RECORD_OK] = 3, [RECORD_TRUNCATED] = 2, [RECORD_ABSTAIN] = 4, [RECORD_BLANK] = 3},

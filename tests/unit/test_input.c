@@ -157,7 +157,7 @@ static void cut_anywhere(void) {
     gzip_add(&raw, "second\n", 7);
     for (size_t n = 1; n < raw.len; n++) {
         char part[100];
-        snprintf(part, sizeof part, "truncated: the file ends at compressed byte %zu,", n);
+        snprintf(part, sizeof part, "truncated at compressed byte %zu: the file ends inside", n);
         if (n == border) {
             check_good("cut.gz", (struct span){raw.bytes, n}, span_text(text));
         } else {
@@ -223,7 +223,7 @@ static void trailing(void) {
     buffer_add(&more, raw.bytes, raw.len);
     snprintf(part, sizeof part, "from compressed byte %zu on", read_nbytes);
     check_bad("zeros-and-member-behind.gz", span_of(&more), part);
-    snprintf(part, sizeof part, "ends at compressed byte %zu,", raw.len + 1);
+    snprintf(part, sizeof part, "truncated at compressed byte %zu:", raw.len + 1);
     check_bad("half-magic.gz", joined(&more, &raw, "\x1f", 1), part);
     snprintf(part, sizeof part, "damaged gzip data at compressed byte %zu", raw.len + 2);
     check_bad("wrong-magic.gz", joined(&more, &raw, "\x1f\x8c", 2), part);

@@ -95,7 +95,7 @@ static void small_pieces(void) {
     check_fed((struct span){raw.bytes, raw.len}, (struct span){twice.bytes, twice.len});
     buffer_add(&raw, "!", 1);
     check_fed_bad((struct span){raw.bytes, raw.len}, "followed by other bytes");
-    check_fed_bad((struct span){raw.bytes, 20}, "ends at compressed byte 20,");
+    check_fed_bad((struct span){raw.bytes, 20}, "truncated at compressed byte 20:");
     check_fed_bad((struct span){"\x28\xb5\x2f\xfd\0", 5}, "zstd");
     check_fed_bad((struct span){"\xfd\x37zXZ\0", 6}, "xz");
     buffer_free(&raw);

@@ -1,43 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The command line: every option in every form, its twin in the environment, and what is refused.
-#include "host/cli/options.h"
-
-#include "tests/check.h"
-
-enum { ARGS_MAX = 24 };
-
-// Parses "wader" and the words of `line`, parted by single spaces; "" stands as two quotes. The
-// words live until the next call.
-static enum status parse(const char *line, struct options *options, struct error *error) {
-    static char words[1000];
-    static char *argv[ARGS_MAX];
-    static char program[] = "wader";
-    int argc = 1;
-    argv[0] = program;
-    snprintf(words, sizeof words, "%s", line);
-    for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " ")) {
-        if (strcmp(word, "''") == 0) *word = '\0';
-        argv[argc++] = word;
-    }
-    argv[argc] = NULL;
-    *error = (struct error){""};
-    return options_parse(argc, argv, options, error);
-}
-
-static struct options good(const char *line) {
-    struct options options;
-    struct error error;
-    if (parse(line, &options, &error) != STATUS_OK) CHECK_FAIL("%s: %s", line, error.text);
-    return options;
-}
-
-static void check_refused(const char *line, const char *part) {
-    struct options options;
-    struct error error;
-    CHECK_INT(parse(line, &options, &error), STATUS_USAGE);
-    CHECK_CONTAINS(error.text, part);
-}
+#include "tests/support/command_line.h"
 
 static void defaults(void) {
     const struct options options = good("label -m M");
@@ -77,6 +41,8 @@ static void values(void) {
         {"batch-tokens", "WADER_BATCH_TOKENS", "1", "99", offsetof(struct options, batch_tokens),
          true},
         {"threads", "WADER_THREADS", "16", "3", offsetof(struct options, threads), true},
+        {"max-record-bytes", "WADER_MAX_RECORD_BYTES", "64", "99",
+         offsetof(struct options, max_record_bytes), true},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char lines[4][200];
@@ -117,7 +83,8 @@ static void words(void) {
         {"scores", "WADER_SCORES", "top all logits", offsetof(struct options, scores)},
         {"precision", "WADER_PRECISION", "auto fp32 bf16 fp16 fp8 int8",
          offsetof(struct options, precision)},
-        {"on-bad", "WADER_ON_BAD", "row fail", offsetof(struct options, on_bad)},
+        {"on-bad", "WADER_ON_BAD", "row reject fail", offsetof(struct options, on_bad)},
+        {"trailing", "WADER_TRAILING", "error warn ignore", offsetof(struct options, trailing)},
         {"progress", "WADER_PROGRESS", "auto tty plain json none",
          offsetof(struct options, progress)},
     };
@@ -173,50 +140,6 @@ static void flags(void) {
     unsetenv("WADER_HEADER");
 }
 
-// Options of one name with a text of their own in another command, and those of one command alone.
-static void convert_and_info(void) {
-    const struct options convert = good("convert -m M -o NEW --dtype bf16 --force --labels F -q");
-    CHECK_INT(convert.command, COMMAND_CONVERT);
-    CHECK_STR(convert.output, "NEW");
-    CHECK_STR(convert.labels, "F");
-    CHECK(convert.dtype == OUTPUT_BF16 && convert.force && convert.quiet);
-    CHECK_INT(good("convert -m M").dtype, OUTPUT_KEEP);
-    setenv("WADER_DTYPE", "fp16", 1);
-    setenv("WADER_JSON", "1", 1);
-    CHECK_INT(good("convert -m M").dtype, OUTPUT_FP16);
-    CHECK_INT(good("convert -m M --dtype=fp32").dtype, OUTPUT_FP32);
-    CHECK_INT(good("label -m M").dtype, OUTPUT_KEEP);
-    CHECK(good("info -m M").json && !good("convert -m M").json);
-    unsetenv("WADER_DTYPE");
-    unsetenv("WADER_JSON");
-    const struct options info = good("info --json -m M --device cpu --threads 3 --max-length 9");
-    CHECK(info.command == COMMAND_INFO && info.json && info.threads == 3 && info.max_length == 9);
-    CHECK_STR(info.device, "cpu");
-    check_refused("convert -m M --dtype int8", "none of keep|fp32|bf16|fp16");
-    check_refused("convert -m M --json", "no such option of `wader convert`");
-    check_refused("info -m M -o X", "no such option of `wader info`");
-    check_refused("label -m M --json", "no such option of `wader label`");
-}
-
-static void eval(void) {
-    const struct options eval =
-        good("eval -m M --label-field /a --title-field t --json --svg F --force -q a.tsv -");
-    CHECK_INT(eval.command, COMMAND_EVAL);
-    CHECK_STR(eval.label_field, "/a");
-    CHECK_STR(eval.title_field, "t");
-    CHECK_STR(eval.svg, "F");
-    CHECK(eval.json && eval.force && eval.quiet && eval.n_inputs == 2);
-    CHECK(good("eval -m M --input-format tsv --labels L --max-length 9").max_length == 9);
-    setenv("WADER_LABEL_FIELD", "3", 1);
-    CHECK_STR(good("eval -m M").label_field, "3");
-    CHECK(good("label -m M").label_field == NULL);
-    unsetenv("WADER_LABEL_FIELD");
-    check_refused("eval -m M -o X", "no such option of `wader eval`");
-    check_refused("eval -m M --id-field 1", "no such option of `wader eval`");
-    check_refused("label -m M --svg X", "no such option of `wader label`");
-    check_refused("eval x", "--model DIR is required");
-}
-
 static void inputs(void) {
     const struct options options = good("label a -m M - b -- -c --model -- ''");
     static const char *const want[] = {"a", "-", "b", "-c", "--model", "--", ""};
@@ -264,25 +187,6 @@ static void refusals(void) {
     check_refused("label -m M --batch-tokens=0", "at least 1");
 }
 
-// Those that look at outputs need no model, and take what label takes.
-static void catalog(void) {
-    const struct options options =
-        good("status -o O --model M --scores all --force --shards 4 --json --header a b");
-    CHECK_INT(options.command, COMMAND_STATUS);
-    CHECK(options.shards == 4 && options.json && options.n_inputs == 2);
-    CHECK_INT(good("verify --quick d").command, COMMAND_VERIFY);
-    CHECK(good("verify --ids -o O -m M --shard 1/2 a").ids);
-    CHECK(good("merge --quick --batch-tokens 9 -o O a").quick);
-    CHECK(good("plan -m M --exact --shards 3 a").exact);
-    CHECK_INT(good("plan -m M a").sample, 32);
-    CHECK_STR(good("plan -m M --titles-per-s 9 a").titles_per_s, "9");
-    check_refused("plan a", "--model DIR is required");
-    check_refused("status --ids a", "no such option of `wader status`");
-    check_refused("status --shards 0 a", "at least 1");
-    check_refused("label -m M --quick a", "no such option");
-    check_refused("label -m M --hex a", "no such option");
-}
-
 static void check_help(const char *line, enum command subject) {
     const struct options options = good(line);
     CHECK_INT(options.command, COMMAND_HELP);
@@ -312,30 +216,11 @@ static void help(void) {
         CHECK_CONTAINS(text, "Exit codes:");
         CHECK_CONTAINS(text, command == COMMAND_TOKENIZE ? "--hex" : "wader");
         if (command == COMMAND_LABEL) CHECK_CONTAINS(text, "--batch-tokens N");
-        const bool has_scores = command == COMMAND_LABEL || command == COMMAND_PLAN;
+        const bool has_scores =
+            command == COMMAND_LABEL || command == COMMAND_RETRY || command == COMMAND_PLAN;
         CHECK((strstr(text, "--scores") != NULL) == has_scores);
         free(text);
     }
-}
-
-// The one command without a model, and the one option that comes several times.
-static void diff(void) {
-    const struct options diff =
-        good("diff OLD --fail-on psi>0.2 --html P --json --fail-on=flips>2% --force -q NEW");
-    CHECK_INT(diff.command, COMMAND_DIFF);
-    CHECK(diff.model == NULL && diff.json && diff.force && diff.quiet && diff.n_inputs == 2);
-    CHECK_STR(diff.html, "P");
-    CHECK_INT(diff.fail_on.n, 2);
-    CHECK_STR(diff.fail_on.items[0], "psi>0.2");
-    CHECK_STR(diff.fail_on.items[1], "flips>2%");
-    setenv("WADER_FAIL_ON", "bad>1%", 1);
-    const struct options twin = good("diff OLD NEW");
-    CHECK(twin.fail_on.n == 1 && strcmp(twin.fail_on.items[0], "bad>1%") == 0);
-    CHECK_INT(good("diff OLD NEW --fail-on psi>1").fail_on.n, 1);
-    unsetenv("WADER_FAIL_ON");
-    check_refused("diff OLD NEW -m M", "no such option of `wader diff`");
-    check_refused("diff OLD NEW --fail-on", "needs a value");
-    check_refused("eval -m M --fail-on psi>1", "no such option of `wader eval`");
 }
 
 int main(void) {
@@ -343,11 +228,7 @@ int main(void) {
     values();
     words();
     flags();
-    convert_and_info();
-    eval();
-    diff();
     inputs();
-    catalog();
     refusals();
     help();
     return check_result();

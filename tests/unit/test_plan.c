@@ -3,8 +3,11 @@
 // From the inputs on the command line to files and the names of their outputs; shares of them.
 #include "host/job/plan.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "host/job/commit.h"
 
 #include "tests/check.h"
 #include "tests/support/temp_dir.h"
@@ -65,6 +68,32 @@ static void one_input(void) {
     check_plan(LIST("nowhere.jsonl"), NULL, PAIRS("nowhere.jsonl", "-"));
     check_plan(LIST("nowhere.jsonl"), "-", PAIRS("nowhere.jsonl", "-"));
     check_plan(LIST("a/b.txt"), "c/d.gz", PAIRS("a/b.txt", "c/d.gz"));
+}
+
+// A name that leaves no room for the ones beside it is refused before any work is done.
+static void long_names(void) {
+    char name[NAME_MAX + 1], path[2 * TEMP_PATH_MAX];
+    const size_t most = NAME_MAX - COMMIT_NAME_ROOM;
+    memset(name, 'n', sizeof name);
+    name[most] = '\0';
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    check_plan(LIST("x.txt"), path, PAIRS("x.txt", path));
+    check_plan(LIST("x.txt"), name, PAIRS("x.txt", name));
+    name[most] = 'n';
+    name[most + 1] = '\0';
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    check_refused(LIST("x.txt"), path, STATUS_USAGE, "the output's name has");
+    check_refused(LIST("x.txt"), name, STATUS_USAGE, path_base(path));
+    // One that is made of the input's.
+    name[most - strlen(".labels.jsonl.gz") + 1] = '\0';
+    snprintf(path, sizeof path, "in/%s.txt", name);
+    check_refused(LIST(path), in_dir("out/"), STATUS_USAGE, "may have");
+    name[strlen(name) - 1] = '\0';
+    snprintf(path, sizeof path, "in/%s.txt", name);
+    struct plan plan;
+    CHECK_INT(make(LIST(path), in_dir("out/"), &plan, NULL), STATUS_OK);
+    plan_free(&plan);
+    rmdir(in_dir("out"));
 }
 
 static void names(void) {
@@ -197,6 +226,7 @@ static void shares(void) {
 int main(void) {
     temp_dir_make(dir);
     one_input();
+    long_names();
     names();
     directories();
     collisions();

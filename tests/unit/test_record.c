@@ -153,7 +153,14 @@ static void ill_formed(void) {
     CHECK(!is_ill_formed(&tsv_format, "a\xff\tb"));  // only the title counts
     CHECK(is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"\xed\xa0\x80\"}"));
     CHECK(is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"\\n\xed\xa0\x80\"}"));
-    CHECK(!is_ill_formed(&jsonl_format, "{\"id\":\"\xff\",\"title\":\"\\ud800\"}"));
+    CHECK(!is_ill_formed(&jsonl_format, "{\"id\":\"\xff\",\"title\":\"\\n\"}"));
+    // Half a surrogate pair, escaped; what is no half of one.
+    CHECK(is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"\\ud800\"}"));
+    CHECK(is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"a\\udfff\\u0041\"}"));
+    CHECK(is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"\\ud83d\\ude00\\ud83d\"}"));
+    CHECK(!is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":\"\\ud83d\\ude00\\ufffd\"}"));
+    CHECK(!is_ill_formed(&jsonl_format, "{\"id\":\"\\ud800\",\"title\":\"x\"}"));
+    CHECK(!is_ill_formed(&jsonl_format, "{\"id\":1,\"title\":[\"\\ud800\"]}"));
 }
 
 // The longest line, all escapes, fits the scratch; a line that was too long stays bad.
@@ -171,10 +178,16 @@ static void longest(void) {
 
     const struct record_format *const formats[] = {&text_format, &tsv_format, &jsonl_format};
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-        record = (struct record){.line = {"a\tb", 0}, .status = RECORD_TOO_LONG};
+        // The beginning of a line is no line, however much it looks like one.
+        static const char *const beginnings[] = {"a title", "a\tb\tc",
+                                                 "{\"id\":1,\"title\":\"t\"}"};
+        struct span value;
+        record = (struct record){.line = span_text(beginnings[i]), .status = RECORD_TOO_LONG};
         record_parse(formats[i], &record, scratch, &title);
         CHECK_INT(record.status, RECORD_TOO_LONG);
         CHECK_INT(title.len, 0);
+        CHECK(record.id.ptr == NULL);
+        CHECK(!record_field(formats[i], &record, (struct field){"id", 1}, &value));
     }
 }
 
