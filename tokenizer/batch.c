@@ -115,6 +115,10 @@ void tokenizer_batch_destroy(struct tokenizer_batch *batch) {
     free(batch);
 }
 
+void tokenizer_batch_encode_plainly(struct tokenizer_batch *batch) {
+    batch->lanes = NULL;
+}
+
 const char *tokenizer_batch_path(const struct tokenizer_batch *batch) {
     return batch->lanes != NULL ? "avx512" : "plain";
 }

@@ -154,7 +154,7 @@ enum status tokenizer_open(const char *model_dir, struct tokenizer **out, struct
     // Versions of transformers before tokenizer.json was usual kept added tokens there.
     status = path_join(path, sizeof path, model_dir, "added_tokens.json", error);
     if (status != STATUS_OK) goto out_unmap;
-    if (files.json.name == NULL && access(path, F_OK) == 0) {
+    if (files.json.name == NULL && (access(path, F_OK) == 0 || errno != ENOENT)) {
         status = error_set(error, STATUS_MODEL,
                            "%s: supported only beside a tokenizer.json, which says how its tokens "
                            "are matched; save the tokenizer anew with a current transformers",

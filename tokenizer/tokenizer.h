@@ -69,6 +69,10 @@ void tokenizer_batch_add(struct tokenizer_batch *batch, struct span title);
 // Ends the batch: ids and encodings are there. Returns how many ids.
 size_t tokenizer_batch_finish(struct tokenizer_batch *batch);
 
+// From here on every title is encoded on the plain path, whatever the processor has: for who wants
+// to know whether the quick one is right.
+void tokenizer_batch_encode_plainly(struct tokenizer_batch *batch);
+
 // How batches are encoded here: "avx512", or "plain", one title at a time.
 const char *tokenizer_batch_path(const struct tokenizer_batch *batch);
 

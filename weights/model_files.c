@@ -18,7 +18,8 @@
 bool model_file_exists(const char *dir, const char *name) {
     char path[PATH_NBYTES_MAX];
     struct stat info;
-    return path_join(path, sizeof path, dir, name, NULL) == STATUS_OK && lstat(path, &info) == 0;
+    return path_join(path, sizeof path, dir, name, NULL) == STATUS_OK &&
+           (lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR));
 }
 
 enum status model_directory_check(const char *dir, struct error *error) {

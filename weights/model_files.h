@@ -13,8 +13,8 @@ struct model_files {
     size_t n_rooms;
 };
 
-// Whether `dir` has an entry of that name, be it a link that leads nowhere: then opening it, and
-// the message, is better than passing it over.
+// Whether `dir` has an entry of that name, be it a link that leads nowhere or one that cannot be
+// looked at: then opening it, and the message, is better than passing it over.
 bool model_file_exists(const char *dir, const char *name);
 
 // STATUS_MODEL, in words for someone who gave the wrong path, where `dir` is no directory or holds

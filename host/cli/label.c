@@ -2,6 +2,7 @@
 //
 // `wader label`: the job. Each input runs through the pipeline to its output; what is committed,
 // and when, is told in host/job/commit.h.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include "host/cli/catalog.h"
 #include "host/cli/commands.h"
+#include "host/cli/label_audit.h"
 #include "host/cli/label_extras.h"
 #include "host/cli/label_setup.h"
 #include "host/cli/report.h"
@@ -39,7 +41,8 @@ struct run {
     struct extras extras;
     struct commit_lock lock;
     struct totals totals;
-    bool is_done;  // by an earlier run
+    bool is_done;         // by an earlier run
+    struct audit *audit;  // NULL: none
 };
 
 _Noreturn static void leave_early(void) {
@@ -78,6 +81,7 @@ static enum status stream(struct job *job, struct run *run, struct totals *total
         .first_line =
             may_be_jsonl ? text_checker_of(&run->extras.watch) : (struct first_line_reader){0},
         .watcher = record_watcher_of(&run->extras.watch),
+        .audit = run->audit,
     };
     struct pipeline *pipeline;
     enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
@@ -122,7 +126,9 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, bo
     if (status == STATUS_OK && job->provenance == NULL) {
         status = provenance_start(job->engine.model, options->model, &job->provenance, error);
     }
-    if (status != STATUS_OK || access(run->item->output, F_OK) != 0) return status;
+    if (status != STATUS_OK) return status;
+    // What cannot be looked at may be there: commit_look says why.
+    if (access(run->item->output, F_OK) != 0 && errno == ENOENT) return STATUS_OK;
     status = provenance_wait(job->provenance, &provenance, error);
     if (status != STATUS_OK) return status;
     provenance.settings = run->formats.settings.bytes;
@@ -195,8 +201,14 @@ static enum status label_stream(struct job *job, struct run *run, double begin,
                                      &run->formats.record, &run->extras, error);
     if (status == STATUS_AGAIN) stop_now(run);
     if (status == STATUS_OK) status = output_open(run->item->output, &run->output, error);
+    if (status == STATUS_OK) {
+        status = open_audit(job->options, &job->engine, &run->formats, input_name(run->input),
+                            &run->audit, error);
+    }
     if (status == STATUS_OK) status = stream(job, run, &totals, error);
     if (status == STATUS_OK && is_file) status = check_limit(job, run, &totals, error);
+    if (status == STATUS_OK) status = check_audit(run->audit, &totals, error);
+    if (status == STATUS_AGAIN && stop_asked()) stop_now(run);
     if (status == STATUS_OK) {
         status = is_file ? commit(job, run, &totals, now_seconds() - begin, error)
                          : output_commit(run->output, error);
@@ -240,6 +252,7 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
         report_shard(&job->progress, item->output, &run.totals, now_seconds() - begin);
     }
     output_close(run.output);
+    audit_destroy(run.audit);
     commit_lock_release(&run.lock);
     input_close(run.input);
     extras_close(&run.extras);
@@ -318,6 +331,7 @@ enum status label_inputs(const struct options *options, enum replay_what replay,
     enum status status = make_plan(&job, error);
     const bool is_empty = job.plan.n_items == 0;
     if (status == STATUS_OK && !is_empty) status = engine_open(options, &job.engine, error);
+    if (status == STATUS_OK && !is_empty) status = open_reference(options, &job.engine, error);
     if (status == STATUS_OK) status = label_all(&job, error);
     if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
         report_summary(&job.totals, now_seconds() - begin, job.engine.workers, options->output);

@@ -123,6 +123,7 @@ enum status engine_open(const struct options *options, struct engine *engine, st
 
 void engine_close(struct engine *engine) {
     encoder_destroy(engine->encoder);
+    encoder_destroy(engine->reference);
     tokenizer_close(engine->tokenizer);
     model_close(engine->model);
     *engine = (struct engine){0};

@@ -32,6 +32,7 @@ struct engine {
     struct model *model;
     struct tokenizer *tokenizer;
     struct encoder *encoder;
+    struct encoder *reference;       // for --audit, else NULL
     const char *device, *precision;  // what was chosen: "cpu", "fp32"
     char hardware[300];              // "2 x NVIDIA H200"; empty on the CPU
     char workers[24];                // what encodes, for the summary: "8 threads", "2 GPUs"

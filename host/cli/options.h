@@ -70,6 +70,7 @@ struct options {
     int batch_tokens;  // 0: chosen
     int threads;       // 0: chosen
     int gpu_timeout;   // seconds
+    int audit;         // rows of each output
     int titles;        // 0: chosen
     int repeats, seconds, seed;
     int shards;  // 0: not given

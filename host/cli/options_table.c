@@ -92,6 +92,11 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "record and end with 1"},
     {"count-duplicates", 0, KIND_FLAG, AT(count_duplicates), JOB, 0, NULL, NULL,
      "count ids that came before in their input, in up to 64 MiB more memory"},
+    {"audit", 0, KIND_INT, AT(audit), LABEL, 0, NULL, "N",
+     "compute N rows of each output, chosen by their numbers, once more: token ids on the\n"
+     "tokenizer's plain path, logits in fp32 on the CPU with plain kernels; where they\n"
+     "disagree the output is not committed (exit 6). Takes the weights in fp32 once more,\n"
+     "2 KB a row, and about as long as N titles in fp32 (default 0: none)"},
     {"shard", 0, KIND_TEXT, AT(shard), LABEL | PLAN | STATUS | VERIFY, 0, NULL, "I/N|auto",
      "take the I-th share (from 0) of the inputs, whole files; auto: the one that Slurm's\n"
      "array variables tell, or JOB_COMPLETION_INDEX (Kubernetes) or\n"

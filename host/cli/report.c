@@ -183,6 +183,10 @@ void report_summary(const struct totals *totals, double seconds, const char *wor
         "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %s, "
         "write %.2f s",
         stage->read, stage->tokenize, stage->encode, workers, stage->write);
+    if (totals->audit.rows > 0) {
+        report_note("%s rows audited: the same token ids, logits at most %.2g apart",
+                    with_commas(totals->audit.rows, count), totals->audit.apart);
+    }
     if (totals->ill_formed_utf8 > 0) {
         report_note("%s titles held ill-formed UTF-8 or half a surrogate pair, read as U+FFFD",
                     with_commas(totals->ill_formed_utf8, count));

@@ -215,7 +215,7 @@ size_t cpu_model_packing_nbytes(const struct bert_config *config, enum cpu_preci
     return most * (sizeof(float) + 1) + cpu_probe_nbytes(config);
 }
 
-enum status cpu_model_create(const struct model *model, enum cpu_precision precision,
+enum status cpu_model_create(const struct model *model, enum cpu_precision precision, bool plain,
                              struct cpu_model **out, struct error *error) {
     static const enum operand operands[] = {
         [CPU_FP32] = OPERAND_F32, [CPU_BF16] = OPERAND_BF16, [CPU_INT8] = OPERAND_U8};
@@ -229,7 +229,7 @@ enum status cpu_model_create(const struct model *model, enum cpu_precision preci
     packed->operand = operands[precision];
     packed->tile_rows = tile_rows_of(precision);
     packed->n_parts = feed_parts_of(&model->config, precision);
-    packed->kernels = kernels_choose();
+    packed->kernels = plain ? kernels_plain() : kernels_choose();
     packed->word_embeddings = model->weights.word_embeddings;
     status = fill(packed, &model->weights, error);
     if (status != STATUS_OK) {

@@ -62,7 +62,8 @@ struct cpu_model {
     struct gemm_weights *pooler, *classifier;
 };
 
-enum status cpu_model_create(const struct model *model, enum cpu_precision precision,
+// `plain`: with the kernels that every processor can run.
+enum status cpu_model_create(const struct model *model, enum cpu_precision precision, bool plain,
                              struct cpu_model **out, struct error *error);
 void cpu_model_destroy(struct cpu_model *model);  // NULL is fine
 

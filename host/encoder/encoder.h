@@ -37,6 +37,8 @@ struct encoder_limits {
     int32_t n_threads;             // worker threads of a CPU encoder
     int32_t n_slots;               // batches in flight, at least 1; 0 lets the encoder choose
     enum cpu_precision precision;  // of a CPU encoder
+    bool plain;                    // which does without the processor's vector instructions where
+                                   // that is up to us: a second opinion
 };
 
 // The arrays belong to the encoder and live as long as it does. Whoever holds the slot writes

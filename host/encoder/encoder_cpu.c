@@ -321,7 +321,7 @@ enum status encoder_create_cpu(const struct model *model, const struct encoder_l
     pthread_cond_init(&cpu->started, NULL);
     status = make_slots(cpu, error);
     if (status == STATUS_OK)
-        status = cpu_model_create(model, limits->precision, &cpu->model, error);
+        status = cpu_model_create(model, limits->precision, limits->plain, &cpu->model, error);
     if (status == STATUS_OK) status = start_workers(cpu, limits->n_threads, error);
     if (status != STATUS_OK) {
         encoder_destroy(&cpu->base);

@@ -108,6 +108,9 @@ struct kernels {
 // The best set for this processor.
 const struct kernels *kernels_choose(void);
 
+// The set for any processor.
+const struct kernels *kernels_plain(void);
+
 // Every set that this processor can run, best first, for tests. Returns how many.
 int kernels_list(const struct kernels *sets[KERNELS_SETS_MAX]);
 

@@ -32,6 +32,10 @@ const struct kernels *kernels_choose(void) {
     return sets[0];
 }
 
+const struct kernels *kernels_plain(void) {
+    return &kernels_base;
+}
+
 size_t operand_size(enum operand operand) {
     static const size_t sizes[] = {
         [OPERAND_F32] = sizeof(float), [OPERAND_BF16] = sizeof(uint16_t), [OPERAND_U8] = 1};

@@ -63,8 +63,9 @@ static void sweep(const char *output) {
 
 // Somebody who only looks (commit_lock_look) holds it for no longer than a moment.
 static bool take(int fd) {
-    for (int tries = 3; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
-        if (errno != EWOULDBLOCK || tries == 0) return false;
+    for (int tries = 3; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+        if (errno == EINTR) continue;
+        if (errno != EWOULDBLOCK || tries-- == 0) return false;
         poll(NULL, 0, 10);
     }
     return true;
@@ -74,15 +75,17 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
     *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
     if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
     for (;;) {
-        const bool existed = access(lock->path, F_OK) == 0;
+        const bool existed = access(lock->path, F_OK) == 0 || errno != ENOENT;
         lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (lock->fd < 0) return lock_failed(lock, output, errno, error);
         if (!take(lock->fd)) return lock_failed(lock, output, errno, error);
         // The run before may have removed the file between our open and our lock: then another file
         // has, or will have, the name, and this lock would protect nothing.
         struct stat ours, named;
-        if (fstat(lock->fd, &ours) == 0 && stat(lock->path, &named) == 0 &&
-            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
+        if (fstat(lock->fd, &ours) != 0) return lock_failed(lock, output, errno, error);
+        const bool is_named = stat(lock->path, &named) == 0;
+        if (!is_named && errno != ENOENT) return lock_failed(lock, output, errno, error);
+        if (is_named && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
             lock->was_left = ours.st_size > 0;
             if (existed) sweep(output);
             return STATUS_OK;
@@ -91,8 +94,13 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
     }
 }
 
+// What counts is that the file is not empty: one byte of it makes the mark.
 static enum status mark(struct commit_lock *lock, struct error *error) {
-    if (write(lock->fd, "wader\n", 6) == 6 && fsync(lock->fd) == 0) return STATUS_OK;
+    ssize_t n;
+    do {
+        n = write(lock->fd, "wader\n", 6);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0 && fsync(lock->fd) == 0) return STATUS_OK;
     return error_set(error, STATUS_IO, "%s: %s", lock->path, strerror(errno));
 }
 
@@ -163,19 +171,36 @@ static bool is_whole(struct json_value record, const struct stat *output) {
            same_number(recorded, "file_nbytes", (int64_t)output->st_size);
 }
 
-// Reads the record into `text`; no record, or none that is one, leaves it empty.
-static struct json_value read_record(const char *path, struct buffer *text) {
-    struct json_value record = {.type = JSON_NULL};
-    struct json_fault fault;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return record;
+// Appends the beginning of an open file, as much of it as a record may have.
+static enum status read_beginning(int fd, const char *path, struct buffer *text,
+                                  struct error *error) {
     char *at = buffer_reserve(text, RECORD_FILE_NBYTES_MAX);
-    if (at != NULL) text->len = fread(at, 1, RECORD_FILE_NBYTES_MAX, file);
-    fclose(file);
-    if (text->len > 0 && json_parse((struct span){text->bytes, text->len}, &record, &fault)) {
-        return record;
+    if (at == NULL) return buffer_check(text, error);
+    for (ssize_t n = 1; n != 0 && text->len < RECORD_FILE_NBYTES_MAX;) {
+        n = read(fd, at + text->len, RECORD_FILE_NBYTES_MAX - text->len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_set(error, STATUS_IO, "%s: reading: %s", path, strerror(errno));
+        text->len += (size_t)n;
     }
-    return (struct json_value){.type = JSON_NULL};
+    return STATUS_OK;
+}
+
+// Reads the record into `text`; none, or what is no record, is JSON_NULL. One that is there and
+// cannot be read is an error: it may say that the output is wader's own.
+static enum status read_record(const char *path, struct buffer *text, struct json_value *record,
+                               struct error *error) {
+    struct json_fault fault;
+    *record = (struct json_value){.type = JSON_NULL};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return STATUS_OK;
+    if (fd < 0) return error_set(error, STATUS_IO, "%s: %s", path, strerror(errno));
+    enum status status = read_beginning(fd, path, text, error);
+    close(fd);
+    if (status == STATUS_OK && text->len > 0 &&
+        !json_parse((struct span){text->bytes, text->len}, record, &fault)) {
+        *record = (struct json_value){.type = JSON_NULL};
+    }
+    return status;
 }
 
 static bool read_counts(struct json_value record, struct commit_found *found) {
@@ -196,14 +221,19 @@ enum status commit_look(const char *output, const char *input, const struct prov
                         struct commit_found *found, struct error *error) {
     *found = (struct commit_found){.state = COMMIT_ABSENT};
     struct stat info;
-    if (stat(output, &info) != 0) return STATUS_OK;
+    if (stat(output, &info) != 0) {
+        if (errno == ENOENT) return STATUS_OK;
+        return error_set(error, STATUS_IO, "%s: %s", output, strerror(errno));
+    }
     char *path = beside(output, "", ".meta.json");
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
     struct buffer text = {0};
-    struct json_value record = read_record(path, &text);
-    enum status status = STATUS_OK;
+    struct json_value record;
+    enum status status = read_record(path, &text, &record, error);
     bool same = false;
-    if (record.type != JSON_OBJECT) {
+    if (status != STATUS_OK) {
+        // Nothing can be said of the output.
+    } else if (record.type != JSON_OBJECT) {
         found->state = lock->was_left ? COMMIT_ABSENT : COMMIT_STRANGE;
     } else {
         if (is_whole(record, &info) && same_provenance(record, provenance)) {
@@ -279,6 +309,11 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
     }
     add_rows(buffer, facts->totals);
     marks_add(buffer, facts->output_path, &facts->marks);
+    if (facts->totals->audit.rows > 0) {
+        buffer_add_format(buffer, "  \"audit\": {\"rows\": %llu, \"apart\": %.3g},\n",
+                          (unsigned long long)facts->totals->audit.rows,
+                          facts->totals->audit.apart);
+    }
     buffer_add_text(buffer, "  \"started\": ");
     add_time(buffer, end - (time_t)facts->seconds);
     buffer_add_text(buffer, ",\n  \"finished\": ");

@@ -108,25 +108,29 @@ static enum status sync_directory(const char *path, const char *shown, struct er
 static enum status check_replaceable(const char *path, struct error *error) {
     DIR *entries = opendir(path);
     if (entries == NULL) {
-        return error_set(error, STATUS_USAGE,
+        return error_set(error, errno == EACCES ? STATUS_USAGE : STATUS_IO,
                          "%s: --force replaces a model directory, not this: %s", path,
                          strerror(errno));
     }
     enum status status = STATUS_OK;
     bool is_empty = true, has_config = false;
-    for (struct dirent *entry; status == STATUS_OK && (entry = readdir(entries)) != NULL;) {
+    while (status == STATUS_OK) {
         struct stat info;
+        errno = 0;
+        const struct dirent *entry = readdir(entries);
+        if (entry == NULL) break;
         if (is_dots(entry->d_name)) continue;
         is_empty = false;
         has_config = has_config || strcmp(entry->d_name, "config.json") == 0;
-        if (fstatat(dirfd(entries), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISDIR(info.st_mode)) {
+        if (fstatat(dirfd(entries), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) break;
+        if (S_ISDIR(info.st_mode)) {
             status = error_set(error, STATUS_USAGE,
                                "%s: --force would delete the directory %s in it; move that away "
                                "first, or give another name",
                                path, entry->d_name);
         }
     }
+    if (status == STATUS_OK && errno != 0) status = failed(path, "listing it", error);
     closedir(entries);
     if (status != STATUS_OK || is_empty || has_config) return status;
     return error_set(error, STATUS_USAGE,

@@ -58,9 +58,16 @@ bool is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool is_regular(const char *path) {
+// What cannot be looked at is an input that may not be left out in silence; one that is gone, or a
+// link to nothing, is none.
+static enum status check_regular(const char *path, bool *regular, struct error *error) {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    *regular = stat(path, &info) == 0;
+    if (!*regular && errno != ENOENT) {
+        return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    }
+    *regular = *regular && S_ISREG(info.st_mode);
+    return STATUS_OK;
 }
 
 static bool is_there(const char *path) {
@@ -106,6 +113,26 @@ static void sort_from(struct inputs *inputs, size_t first) {
 
 // ---- a directory
 
+// Adds dir/name where that is a regular file.
+static enum status add_listed(struct inputs *inputs, const char *dir, const char *name,
+                             struct error *error) {
+    const size_t cap = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(cap);
+    if (path == NULL) return out_of_memory(error);
+    snprintf(path, cap, "%s/%s", dir, name);
+    bool regular;
+    enum status status = check_regular(path, &regular, error);
+    if (status == STATUS_OK && regular) return add(inputs, path, error);
+    free(path);
+    return status;
+}
+
+// NULL and errno 0 at the end.
+static struct dirent *next_entry(DIR *directory) {
+    errno = 0;
+    return readdir(directory);
+}
+
 static enum status add_directory(struct inputs *inputs, const char *path, struct error *error) {
     DIR *directory = opendir(path);
     if (directory == NULL) {
@@ -113,21 +140,11 @@ static enum status add_directory(struct inputs *inputs, const char *path, struct
     }
     const size_t first = inputs->n;
     enum status status = STATUS_OK;
-    errno = 0;
-    for (struct dirent *entry; status == STATUS_OK && (entry = readdir(directory)) != NULL;) {
-        if (!is_catalog_name(entry->d_name)) continue;
-        const size_t cap = strlen(path) + strlen(entry->d_name) + 2;
-        char *input = malloc(cap);
-        if (input != NULL) snprintf(input, cap, "%s/%s", path, entry->d_name);
-        if (input != NULL && !is_regular(input)) {
-            free(input);
-        } else {
-            status = add(inputs, input, error);
-        }
-        errno = 0;
+    for (struct dirent *entry; status == STATUS_OK && (entry = next_entry(directory)) != NULL;) {
+        if (is_catalog_name(entry->d_name)) status = add_listed(inputs, path, entry->d_name, error);
     }
     if (status == STATUS_OK && errno != 0) {
-        status = error_set(error, STATUS_IO, "%s: listing it: %s", path, strerror(errno));
+        status = error_set(error, STATUS_INPUT, "%s: listing it: %s", path, strerror(errno));
     }
     closedir(directory);
     if (status == STATUS_OK && inputs->n == first) {

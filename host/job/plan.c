@@ -85,15 +85,24 @@ static enum status check_output(const struct plan_item *item, struct error *erro
     struct stat input, output;
     if (strcmp(item->output, "-") == 0) return STATUS_OK;
     enum status status = check_name(item->output, error);
-    if (status != STATUS_OK || stat(item->output, &output) != 0) return status;
+    if (status != STATUS_OK) return status;
+    if (stat(item->output, &output) != 0) {
+        // What is wrong with its directory is told when it is written to.
+        if (errno == ENOENT || errno == ENOTDIR) return STATUS_OK;
+        return error_set(error, STATUS_IO, "%s: %s", item->output, strerror(errno));
+    }
     if (!S_ISREG(output.st_mode)) {
         return error_set(error, STATUS_USAGE,
                          "%s: the output is there already and not a regular file; give another "
                          "name, or - for stdout",
                          item->output);
     }
-    if (strcmp(item->input, "-") != 0 && stat(item->input, &input) == 0 &&
-        input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
+    if (strcmp(item->input, "-") == 0) return STATUS_OK;
+    if (stat(item->input, &input) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return STATUS_OK;  // told when it is opened
+        return error_set(error, STATUS_INPUT, "%s: %s", item->input, strerror(errno));
+    }
+    if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
         return error_set(error, STATUS_USAGE, "%s: the output is the input itself", item->output);
     }
     return STATUS_OK;

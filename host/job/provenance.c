@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/job/provenance.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,11 @@ static enum status hash_tokenizer(struct provenance_task *task, struct error *er
     for (size_t i = 0; i < ARRAY_LEN(names) && status == STATUS_OK; i++) {
         char path[PATH_NBYTES_MAX];
         status = path_join(path, sizeof path, task->dir, names[i], error);
-        if (status == STATUS_OK && access(path, F_OK) == 0) {
+        if (status != STATUS_OK) break;
+        if (access(path, F_OK) == 0) {
             status = add_file(whole, task->dir, names[i], error);
+        } else if (errno != ENOENT && errno != ENOTDIR) {
+            status = error_set(error, STATUS_IO, "%s: %s", path, strerror(errno));
         }
     }
     if (status == STATUS_OK) {

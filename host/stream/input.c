@@ -25,9 +25,11 @@ enum status input_open(const char *path, struct input **out, struct error *error
     if (fd < 0) return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
     struct stat info = {0};
     if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+        const char *what = S_ISDIR(info.st_mode) ? "is a directory"
+                           : errno == EBADF      ? "is closed; give an input"
+                                                 : strerror(errno);
         enum status status =
-            error_set(error, STATUS_INPUT, "%s: %s", is_stdin ? "stdin" : path,
-                      S_ISDIR(info.st_mode) ? "is a directory" : "is closed; give an input");
+            error_set(error, STATUS_INPUT, "%s: %s", is_stdin ? "stdin" : path, what);
         if (!is_stdin) close(fd);
         return status;
     }
@@ -172,9 +174,11 @@ int64_t input_mtime_ns(const struct input *input) {
 
 enum status input_check_unchanged(const struct input *input, struct error *error) {
     struct stat info;
-    if (input->may_wait ||
-        (fstat(input->fd, &info) == 0 && (uint64_t)info.st_size == input->total_nbytes &&
-         stat_mtime_ns(&info) == input->mtime_ns)) {
+    if (input->may_wait) return STATUS_OK;
+    if (fstat(input->fd, &info) != 0) {
+        return error_set(error, STATUS_INPUT, "%s: %s", input->name, strerror(errno));
+    }
+    if ((uint64_t)info.st_size == input->total_nbytes && stat_mtime_ns(&info) == input->mtime_ns) {
         return STATUS_OK;
     }
     return error_set(error, STATUS_INPUT,

@@ -199,7 +199,9 @@ static enum status write_block(struct output *output, bool last, struct error *e
     do {
         deflater->next_out = output->packed;
         deflater->avail_out = PACKED_NBYTES;
-        if (deflate(deflater, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR) {
+        // Z_BUF_ERROR: there was nothing to do.
+        const int result = deflate(deflater, last ? Z_FINISH : Z_NO_FLUSH);
+        if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
             return error_set(error, STATUS_IO, "%s: zlib failed", output->shown);
         }
         enum status status =

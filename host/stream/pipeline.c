@@ -48,6 +48,8 @@ void totals_add(struct totals *sum, const struct totals *more) {
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) sum->by_status[s] += more->by_status[s];
     sum->ill_formed_utf8 += more->ill_formed_utf8;
     sum->tokens += more->tokens;
+    sum->audit.rows += more->audit.rows;
+    if (more->audit.apart > sum->audit.apart) sum->audit.apart = more->audit.apart;
     sum->seconds.read += more->seconds.read;
     sum->seconds.tokenize += more->seconds.tokenize;
     sum->seconds.encode += more->seconds.encode;

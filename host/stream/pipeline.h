@@ -7,6 +7,7 @@
 
 #include "host/base/base.h"
 #include "host/encoder/encoder.h"
+#include "host/stream/audit.h"
 #include "host/stream/chunk.h"
 #include "host/stream/input.h"
 #include "host/stream/output.h"
@@ -29,6 +30,7 @@ struct totals {
     uint64_t ill_formed_utf8;                 // titles with ill-formed bytes, of good records
     uint64_t consumed_nbytes;                 // of the input file, up to the last row
     uint64_t tokens;                          // of good records, [CLS] and [SEP] among them
+    struct audit_result audit;                // left to whoever has rows audited
     struct stage_seconds seconds;
 };
 
@@ -75,6 +77,7 @@ struct pipeline_config {
     bool fail_on_bad;  // stop at the first bad record with STATUS_INPUT
     struct first_line_reader first_line;
     struct record_watcher watcher;
+    struct audit *audit;  // is shown every row that got logits; NULL: none
 };
 
 // A run in progress, handled by one thread. pipeline_start returns at once; pipeline_finish waits

@@ -98,6 +98,11 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
         enum status status = watcher->seen(watcher->context, record, number, logits, error);
         if (status != STATUS_OK) return status;
     }
+    if (!bad && config->audit != NULL) {
+        const int32_t *ids = chunk->token_ids + record->tokens_at;
+        enum status status = audit_see(config->audit, record, number, ids, logits, error);
+        if (status != STATUS_OK) return status;
+    }
     if (bad && config->fail_on_bad) return bad_record(writer->pipeline, record, number, error);
     return STATUS_OK;
 }

@@ -49,12 +49,14 @@ class Result:
 class Suite:
     """Collects checks. Everything is printed; finish() exits."""
 
-    def __init__(self, description):
+    def __init__(self, description, more=lambda parser: None):
+        """`more` adds a test's own options, which are in .args."""
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--wader", default=os.environ.get("WADER"), help="the program")
         parser.add_argument("--seed", type=int, default=1, help="of the generated titles")
         parser.add_argument("--short", action="store_true", help="fewer cases, if there are many")
-        args = parser.parse_args()
+        more(parser)
+        self.args = args = parser.parse_args()
         if args.wader is None:
             parser.error("--wader PATH, or WADER in the environment, tells where the program is")
         self.wader = os.path.abspath(args.wader)

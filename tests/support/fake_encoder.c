@@ -54,13 +54,16 @@ void fake_encoder_logits(const int32_t *token_ids, int32_t n, int32_t nan_id,
     if (!finite) logits[FAKE_LABELS - 1] = NAN;
 }
 
-static void compute(struct fake *fake, struct encoder_slot *slot, unsigned delay_us) {
+static void compute(struct fake *fake, const struct fake_slot *batch, unsigned delay_us) {
+    const struct encoder_slot *slot = &batch->slot;
     if (delay_us > 0) usleep(delay_us);
     for (int32_t t = 0; t < slot->n_titles; t++) {
         fake_encoder_logits(slot->token_ids + slot->cu_seqlens[t],
                             slot->cu_seqlens[t + 1] - slot->cu_seqlens[t], fake->spec.nan_id,
                             slot->logits + (size_t)t * FAKE_LABELS);
     }
+    // As a bit that tipped over would.
+    if (batch->batch + 1 == fake->spec.lie_at) slot->logits[0] = -slot->logits[0] - 1;
 }
 
 // Under the mutex.
@@ -95,7 +98,7 @@ static void *work(void *argument) {
         slot->state = RUNNING;
         const unsigned delay_us = next_delay(fake);
         pthread_mutex_unlock(&fake->mutex);
-        compute(fake, &slot->slot, delay_us);
+        compute(fake, slot, delay_us);
         pthread_mutex_lock(&fake->mutex);
         slot->state = DONE;
         pthread_cond_broadcast(&fake->changed);
@@ -129,7 +132,7 @@ static enum status fake_wait(struct encoder *encoder, int32_t i, struct error *e
     if (slot->state == IDLE) {
         fake->fault = "a slot without a batch was waited for";
     } else if (fake->spec.n_threads == 0) {
-        compute(fake, &slot->slot, next_delay(fake));
+        compute(fake, slot, next_delay(fake));
         slot->state = DONE;
     }
     while (slot->state == SUBMITTED || slot->state == RUNNING) {

@@ -16,6 +16,7 @@ struct fake_encoder_spec {
     int delay_us;         // that a batch takes, at most
     int64_t fail_at;      // this batch and all later ones fail; -1: none
     enum status failure;  // what they fail with
+    int64_t lie_at;       // of this batch, from 1, the first title's logits are wrong; 0: of none
     int32_t nan_id;       // titles with this token get logits that are not finite
 };
 

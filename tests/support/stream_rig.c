@@ -140,6 +140,7 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
         .n_threads = run->n_threads,
         .delay_us = run->delay_us,
         .fail_at = run->fail_at,
+        .lie_at = run->lie_at,
         .failure = run->failure != STATUS_OK ? run->failure : STATUS_MODEL,
         .nan_id = rig->nan_id};
     struct pipeline_config config = {.encoder = fake_encoder_create(&spec),
@@ -152,6 +153,7 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
                                      .flush_ms = run->flush_ms,
                                      .fail_on_bad = run->fail_on_bad,
                                      .watcher = run->watcher,
+                                     .audit = run->audit,
                                      .first_line = run->first_line};
     struct input *input;
     struct output *output = NULL;

@@ -29,6 +29,8 @@ struct rig_run {
     bool header, fail_on_bad;
     struct record_watcher watcher;
     struct first_line_reader first_line;
+    struct audit *audit;
+    int64_t lie_at;  // of the encoder; 0: never
 };
 
 void rig_open(struct rig *rig, enum record_kind from, enum row_kind to);

@@ -38,7 +38,7 @@ static struct tiny_model_spec random_spec(int i) {
 static struct cpu_model *int8_of(const struct model *model) {
     struct cpu_model *packed;
     struct error error;
-    must(cpu_model_create(model, CPU_INT8, &packed, &error), &error);
+    must(cpu_model_create(model, CPU_INT8, false, &packed, &error), &error);
     return packed;
 }
 
