@@ -13,7 +13,7 @@
 
 static const char magic[] = "wader algorithms 1\n";
 static const char *const dtype_names[] = {
-    [DTYPE_F32] = "f32", [DTYPE_F16] = "f16", [DTYPE_BF16] = "bf16"};
+    [DTYPE_F32] = "f32", [DTYPE_F16] = "f16", [DTYPE_BF16] = "bf16", [DTYPE_E4M3] = "e4m3"};
 static const char *const epilogue_names[] = {
     [MATMUL_PLAIN] = "plain", [MATMUL_BIAS] = "bias", [MATMUL_BIAS_GELU] = "bias_gelu"};
 
@@ -39,6 +39,10 @@ static bool shape_equal(const struct matmul_shape *a, const struct matmul_shape 
 static bool shape_is_valid(const struct matmul_shape *shape) {
     if (shape->n_out <= 0 || shape->n_in <= 0 || shape->n_out % 8 != 0 || shape->n_in % 8 != 0) {
         return false;
+    }
+    if (shape->dtype == DTYPE_E4M3) {
+        return shape->n_out % 16 == 0 && shape->n_in % 16 == 0 && shape->out_dtype == DTYPE_BF16 &&
+               shape->epilogue == MATMUL_PLAIN;
     }
     return shape->out_dtype == shape->dtype ||
            (shape->out_dtype == DTYPE_F32 && shape->epilogue == MATMUL_PLAIN);

@@ -7,6 +7,7 @@
 
 #include "weights/dtype.h"
 #include "weights/fold.h"
+#include "weights/quantize.h"
 
 enum { STAGED = 1 << 20 };  // elements on their way at a time
 
@@ -22,6 +23,15 @@ struct upload {
     enum status status;
 };
 
+// What lies in `pinned`, to the offset `at`.
+static void send_pinned(struct upload *upload, size_t nbytes, size_t at) {
+    if (upload->code == 0) {
+        upload->code = gpu_copy_in(upload->block + at, upload->pinned, nbytes, upload->stream);
+    }
+    if (upload->code == 0) upload->code = gpu_event_record(upload->event, upload->stream);
+    if (upload->code == 0) upload->code = poll_event(upload->poll, upload->event);
+}
+
 // n elements, n at most STAGED, as `dtype` to the offset `at`.
 static void send(struct upload *upload, const float *values, size_t n, enum dtype dtype,
                  size_t at) {
@@ -32,12 +42,7 @@ static void send(struct upload *upload, const float *values, size_t n, enum dtyp
     } else {
         float_to_bf16(values, n, upload->pinned);
     }
-    if (upload->code == 0) {
-        upload->code =
-            gpu_copy_in(upload->block + at, upload->pinned, n * dtype_size(dtype), upload->stream);
-    }
-    if (upload->code == 0) upload->code = gpu_event_record(upload->event, upload->stream);
-    if (upload->code == 0) upload->code = poll_event(upload->poll, upload->event);
+    send_pinned(upload, n * dtype_size(dtype), at);
 }
 
 // The mapping may be gone once the wait was given up.
@@ -63,9 +68,52 @@ static void send_tensor(struct upload *upload, struct tensor tensor, enum dtype 
     forget(upload, tensor);
 }
 
+// A matrix [n_rows, n_columns] of fewer than STAGED columns as e4m3 and its rows' scales.
+static void send_e4m3(struct upload *upload, struct tensor tensor, size_t n_columns, size_t at,
+                      size_t scales_at, struct error *error) {
+    const size_t n_rows = tensor.n_elements / n_columns, most = STAGED / n_columns;
+    void *memory;
+    upload->status = alloc_array(&memory, n_rows, sizeof(float), "scales", error);
+    if (upload->status != STATUS_OK) return;
+    float *scales = memory;
+    for (size_t first = 0; first < n_rows && upload->code == 0; first += most) {
+        const size_t n = n_rows - first < most ? n_rows - first : most;
+        tensor_read(tensor, first * n_columns, n * n_columns, upload->floats);
+        for (size_t r = 0; r < n; r++) {
+            scales[first + r] = quantize_e4m3(upload->floats + r * n_columns, n_columns,
+                                              (uint8_t *)upload->pinned + r * n_columns);
+        }
+        send_pinned(upload, n * n_columns, at + first * n_columns);
+    }
+    if (upload->code == 0) send_floats(upload, scales, n_rows, DTYPE_F32, scales_at);
+    free(scales);
+    forget(upload, tensor);
+}
+
+// The matrices of the feed-forward part.
+static void send_feed(struct upload *upload, const struct bert_config *config,
+                      const struct bert_layer *layer, const struct layer_view *view,
+                      enum dtype dtype, struct error *error) {
+    const struct layer_places *places = view->places;
+    if (view->is_e4m3) {
+        send_e4m3(upload, layer->intermediate.weight, (size_t)config->hidden_size,
+                  view->begin + places->intermediate_weight,
+                  view->begin + places->intermediate_scales, error);
+        if (upload->status != STATUS_OK || upload->code != 0) return;
+        send_e4m3(upload, layer->output.weight, (size_t)config->intermediate_size,
+                  view->begin + places->output_weight, view->begin + places->output_scales, error);
+        return;
+    }
+    send_tensor(upload, layer->intermediate.weight, dtype,
+                view->begin + places->intermediate_weight);
+    send_tensor(upload, layer->output.weight, dtype, view->begin + places->output_weight);
+}
+
 static void send_layer(struct upload *upload, const struct bert_config *config,
-                       const struct bert_layer *of_model, const struct layer_places *places,
-                       enum dtype dtype, size_t begin, struct error *error) {
+                       const struct bert_layer *of_model, const struct layer_view *view,
+                       enum dtype dtype, struct error *error) {
+    const struct layer_places *places = view->places;
+    const size_t begin = view->begin;
     const struct bert_layer copy = *of_model, *layer = &copy;
     const size_t h = (size_t)config->hidden_size;
     struct folded_layer folded;
@@ -87,10 +135,8 @@ static void send_layer(struct upload *upload, const struct bert_config *config,
         {layer->attention_output.weight, dtype, places->attention_output_weight},
         {layer->attention_norm.weight, DTYPE_F32, places->attention_norm_weight},
         {layer->attention_norm.bias, DTYPE_F32, places->attention_norm_bias},
-        {layer->intermediate.weight, dtype, places->intermediate_weight},
-        {layer->intermediate.bias, feed_in_epilogue(dtype) ? dtype : DTYPE_F32,
+        {layer->intermediate.bias, feed_in_epilogue(dtype, view->is_e4m3) ? dtype : DTYPE_F32,
          places->intermediate_bias},
-        {layer->output.weight, dtype, places->output_weight},
         {layer->output.bias, DTYPE_F32, places->output_bias},
         {layer->output_norm.weight, DTYPE_F32, places->output_norm_weight},
         {layer->output_norm.bias, DTYPE_F32, places->output_norm_bias},
@@ -98,6 +144,7 @@ static void send_layer(struct upload *upload, const struct bert_config *config,
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         send_tensor(upload, parts[i].tensor, parts[i].dtype, begin + parts[i].at);
     }
+    send_feed(upload, config, layer, view, dtype, error);
 }
 
 // Once a wait was given up the model may be gone: what says where its tensors are is copied first.
@@ -120,8 +167,8 @@ static void send_model(struct upload *upload, const struct model *model,
     send_tensor(upload, weights->classifier.bias, DTYPE_F32, plan->classifier_bias);
     for (int32_t l = 0; l < config->n_layers; l++) {
         if (upload->status != STATUS_OK || upload->code != 0) return;
-        send_layer(upload, config, &weights->layers[l], &plan->layer, dtype,
-                   plan->layers + (size_t)l * plan->layer_nbytes, error);
+        const struct layer_view view = memory_plan_layer(plan, l);
+        send_layer(upload, config, &weights->layers[l], &view, dtype, error);
     }
 }
 
@@ -141,7 +188,7 @@ enum status device_weights_upload(const struct model *model, const struct memory
     upload.code = gpu_event_create(&upload.event);
     if (upload.code == 0) upload.code = gpu_alloc_pinned(STAGED * sizeof(float), &upload.pinned);
     if (upload.code == 0) upload.code = poll_stream(poll, stream);  // those calls may have hung
-    if (upload.code == 0) send_model(&upload, model, plan, dtype, error);
+    if (upload.code == 0) send_model(&upload, model, plan, activation_dtype(dtype), error);
     // After a failure a copy may be on its way still.
     if (upload.code == 0 || poll_stream(poll, stream) != POLL_GIVEN_UP) {
         (void)gpu_free_pinned(upload.pinned);

@@ -10,9 +10,10 @@
 #include "weights/model.h"
 
 // How bias and GELU of the feed-forward part are computed. In bf16 cublasLt's epilogue does both,
-// whose tanh form is nearer to erf than bf16 is to fp32; the finer formats take the erf kernel.
-static inline bool feed_in_epilogue(enum dtype dtype) {
-    return dtype == DTYPE_BF16;
+// whose tanh form is nearer to erf than bf16 is to fp32; the finer formats take the erf kernel, and
+// products of e4m3 a kernel that knows their scales. `dtype` is that of activations.
+static inline bool feed_in_epilogue(enum dtype dtype, bool is_e4m3) {
+    return dtype == DTYPE_BF16 && !is_e4m3;
 }
 
 // What attention still has to apply to the scores of every layer.

@@ -197,17 +197,20 @@ enum dtype encoder_cuda_dtype(const struct cuda_device *device) {
 
 static enum status check_device(const struct cuda_device *device, enum dtype dtype,
                                 struct error *error) {
-    if (device->major < 7 || (device->major == 7 && device->minor < 5)) {
-        return error_set(error, STATUS_MODEL,
-                         "CUDA device %d (%s) has compute capability %d.%d, the kernels take 7.5 "
-                         "and up",
-                         (int)device->index, device->name, (int)device->major, (int)device->minor);
-    }
-    if (dtype == DTYPE_BF16 && device->major < 8) {
-        return error_set(error, STATUS_MODEL,
-                         "CUDA device %d (%s) has compute capability %d.%d and no bf16, which "
-                         "comes with 8.0; give --precision fp16",
-                         (int)device->index, device->name, (int)device->major, (int)device->minor);
+    static const struct {
+        enum dtype dtype;  // or DTYPE_F32: whatever it is
+        int32_t least;     // compute capability, times 10
+        const char *lacks;
+    } needs[] = {
+        {DTYPE_F32, 75, ", the kernels take 7.5 and up"},
+        {DTYPE_BF16, 80, " and no bf16, which comes with 8.0; give --precision fp16"},
+        {DTYPE_E4M3, 89, " and no fp8, which comes with 8.9; give --precision bf16 or fp16"}};
+    for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
+        if (needs[i].dtype != DTYPE_F32 && needs[i].dtype != dtype) continue;
+        if (10 * device->major + device->minor >= needs[i].least) continue;
+        return error_set(error, STATUS_MODEL, "CUDA device %d (%s) has compute capability %d.%d%s",
+                         (int)device->index, device->name, (int)device->major, (int)device->minor,
+                         needs[i].lacks);
     }
     return STATUS_OK;
 }
@@ -295,7 +298,7 @@ static enum status make(struct cuda_encoder *cuda, const struct model *model,
 static enum status begin(const struct model *model, const struct encoder_cuda_settings *settings,
                          struct cuda_encoder **out, struct error *error) {
     *out = NULL;
-    enum status status = memory_plan_check(&model->config, error);
+    enum status status = memory_plan_check(&model->config, settings->dtype, error);
     for (int32_t d = 0; status == STATUS_OK && d < settings->n_devices; d++) {
         status = check_device(&settings->devices[d], settings->dtype, error);
     }

@@ -28,7 +28,7 @@ enum status encoder_cuda_find_devices(int32_t timeout_seconds, struct cuda_devic
 struct encoder_cuda_settings {
     const struct cuda_device *devices;  // [n_devices], of one kind
     int32_t n_devices;
-    enum dtype dtype;            // of activations and matrices
+    enum dtype dtype;            // of activations and matrices; DTYPE_E4M3: memory_plan.h
     int32_t batch_tokens;        // 0: chosen by the device's multiprocessors and memory
     int32_t max_length;          // of a title: batch_tokens is at least that
     int32_t n_slots_per_device;  // 0: chosen

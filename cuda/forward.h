@@ -14,6 +14,7 @@
 // The products of a pass: with T rows, and with N rows (the last layer's [CLS] rows).
 struct forward_matmuls {
     struct matmul *qkv, *key_value, *attention_output, *intermediate, *output;
+    struct matmul *e4m3_intermediate, *e4m3_output;  // or NULL: no layer has them
     struct matmul *cls_query, *cls_attention_output, *cls_intermediate, *cls_output, *pooler;
 };
 
@@ -33,7 +34,7 @@ static inline int32_t forward_marks_cap(const struct bert_config *config) {
 struct forward {
     const struct bert_config *config;
     struct memory_plan plan;
-    enum dtype dtype;
+    enum dtype dtype;  // as of the plan's request
     int32_t n_rows, n_titles, n_multiprocessors;
     char *block;  // of plan.nbytes, weights uploaded, the rest written once with zeros
     struct forward_matmuls matmuls;

@@ -2,18 +2,10 @@
 //
 // Bias and GELU between the two products of the feed-forward part, in place. A thread takes one
 // group of 8 columns over a few rows, so that it reads the bias once. Bound by memory.
+#include "cuda/gelu.cuh"
 #include "cuda/launch.cuh"
 
 enum { GELU_THREADS = 256, GELU_ROWS = 4 };
-
-__device__ __forceinline__ float gelu_erf(float x) {
-    return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-}
-
-__device__ __forceinline__ float gelu_tanh(float x) {
-    const float inner = 0.79788456080286536f * (x + 0.044715f * x * x * x);
-    return 0.5f * x * (1.0f + tanhf(inner));
-}
 
 template <typename T, int form>
 __global__ void __launch_bounds__(GELU_THREADS) gelu(struct kernel_gelu args) {
@@ -35,8 +27,7 @@ __global__ void __launch_bounds__(GELU_THREADS) gelu(struct kernel_gelu args) {
         if (first_row + r >= args.n_rows) break;
 #pragma unroll
         for (int j = 0; j < GROUP; j++) {
-            const float sum = group[r][j] + bias[j];
-            group[r][j] = form == GELU_ERF ? gelu_erf(sum) : gelu_tanh(sum);
+            group[r][j] = gelu_of<form>(group[r][j] + bias[j]);
         }
         store_group(x + (size_t)r * args.n_columns, group[r]);
     }

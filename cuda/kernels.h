@@ -20,8 +20,8 @@
 //   Returns 0, or a cudaError_t: cudaErrorInvalidValue where the arguments are not as said here
 //   (nothing is enqueued, not even for R or N of 0), else what the launch returned. What goes wrong
 //   while a kernel runs is told by whoever waits for the stream.
-//   Needs compute capability 7.5; kernel_attention with DTYPE_BF16 needs 8.0, which the caller
-//   checks: below, the kernel traps.
+//   Needs compute capability 7.5; kernel_attention with DTYPE_BF16 needs 8.0, the kernels that
+//   write e4m3 need 8.9, which the caller checks: below, the kernel traps.
 //   Thread rule: calls are independent of each other; any thread may make them whose current device
 //   owns stream and memory.
 //
@@ -86,6 +86,43 @@ struct kernel_gelu {
 };
 int kernel_gelu(const struct kernel_gelu *args, struct CUstream_st *stream);
 struct kernel_cost kernel_gelu_cost(const struct kernel_gelu *args);
+
+// Around products of e4m3 (matmul.h). Such a product is of values without their scales; the kernel
+// that reads it multiplies by them: element [r, c] by row_scales[r] * column_scales[c], in fp32.
+// What is written for the next one is by the rule of weights/quantize.h, to the bit.
+
+// kernel_layer_norm in bf16, and either or both of: x is a product of e4m3; `out`, as it is rounded
+// to bf16, is also wanted as values and scales. `out` may be `x` or `residual`.
+struct kernel_layer_norm_e4m3 {
+    int32_t n_rows, hidden_size;
+    float eps;
+    const void *x;               // [R, H] bf16
+    const float *row_scales;     // [R], or NULL with the next: x is no product of e4m3
+    const float *column_scales;  // [H]
+    const float *x_bias;         // [H]
+    const void *residual;        // [R, H] bf16
+    const float *weight, *bias;  // [H] of the LayerNorm
+    void *out;                   // [R, H] bf16
+    void *values;                // [R, H] e4m3, or NULL with the next: not wanted
+    float *scales;               // [R]
+};
+int kernel_layer_norm_e4m3(const struct kernel_layer_norm_e4m3 *args, struct CUstream_st *stream);
+struct kernel_cost kernel_layer_norm_e4m3_cost(const struct kernel_layer_norm_e4m3 *args);
+
+// values[r] scales[r] = gelu(x[r] + bias), x a product of e4m3. F is at most 4096. `scales` may be
+// `row_scales`, nothing else may overlap.
+struct kernel_gelu_e4m3 {
+    enum gelu_form form;
+    int32_t n_rows, n_columns;   // R, F
+    const void *x;               // [R, F] bf16
+    const float *row_scales;     // [R]
+    const float *column_scales;  // [F]
+    const float *bias;           // [F]
+    void *values;                // [R, F] e4m3
+    float *scales;               // [R]
+};
+int kernel_gelu_e4m3(const struct kernel_gelu_e4m3 *args, struct CUstream_st *stream);
+struct kernel_cost kernel_gelu_e4m3_cost(const struct kernel_gelu_e4m3 *args);
 
 // For every head of every item: context[q] = sum_k softmax_k(scale * query[q] . key[k]) value[k],
 // for the item's queries over all keys of its title. One call takes one bucket of the items

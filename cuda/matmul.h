@@ -30,9 +30,10 @@ enum matmul_epilogue {
 };
 
 struct matmul_shape {
-    int32_t n_out, n_in;   // multiples of 8
-    enum dtype dtype;      // of x and W
-    enum dtype out_dtype;  // of y and bias: dtype, or DTYPE_F32 with MATMUL_PLAIN
+    int32_t n_out, n_in;   // multiples of 8, with DTYPE_E4M3 of 16
+    enum dtype dtype;      // of x and W; e4m3 is multiplied as it is, without scales
+    enum dtype out_dtype;  // of y and bias: dtype, or DTYPE_F32 with MATMUL_PLAIN; with DTYPE_E4M3
+                           // DTYPE_BF16 and MATMUL_PLAIN
     enum matmul_epilogue epilogue;
 };
 

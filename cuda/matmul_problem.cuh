@@ -18,14 +18,21 @@ struct problem {
 };
 
 static inline cudaDataType_t data_type(enum dtype dtype) {
-    return dtype == DTYPE_F32 ? CUDA_R_32F : dtype == DTYPE_F16 ? CUDA_R_16F : CUDA_R_16BF;
+    return dtype == DTYPE_F32    ? CUDA_R_32F
+           : dtype == DTYPE_F16  ? CUDA_R_16F
+           : dtype == DTYPE_BF16 ? CUDA_R_16BF
+                                 : CUDA_R_8F_E4M3;
 }
 
 static inline const char *type_name(enum dtype dtype) {
-    return dtype == DTYPE_F32 ? "fp32" : dtype == DTYPE_F16 ? "fp16" : "bf16";
+    return dtype == DTYPE_F32    ? "fp32"
+           : dtype == DTYPE_F16  ? "fp16"
+           : dtype == DTYPE_BF16 ? "bf16"
+                                 : "e4m3";
 }
 
-// PEDANTIC: neither TF32 nor an emulation by bf16, whatever the environment asks for.
+// PEDANTIC: neither TF32 nor an emulation by bf16, whatever the environment asks for. Of e4m3, fast
+// accumulation is off unless asked for: sums keep all that fp32 has.
 static inline cublasComputeType_t compute_type(enum dtype dtype) {
     return dtype == DTYPE_F32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
 }

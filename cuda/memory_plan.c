@@ -26,26 +26,37 @@ static size_t place(struct layout *layout, size_t rows, size_t columns, size_t e
 }
 
 static size_t element_nbytes(enum dtype dtype) {
-    return dtype == DTYPE_F32 ? sizeof(float) : 2;
+    return dtype == DTYPE_F32 ? sizeof(float) : 2;  // of activations
 }
 
-static void place_layer(const struct memory_request *request, struct layout *layout,
+static void place_layer(const struct memory_request *request, struct layout *layout, bool is_e4m3,
                         struct layer_places *layer) {
     const size_t h = (size_t)request->config->hidden_size;
     const size_t f = (size_t)request->config->intermediate_size;
-    const size_t element = element_nbytes(request->dtype);
+    const size_t element = element_nbytes(request->dtype), feed = is_e4m3 ? 1 : element;
     layer->qkv_weight = place(layout, 3 * h, h, element);
     layer->qkv_bias = place(layout, 3, h, element);
     layer->attention_output_weight = place(layout, h, h, element);
     layer->attention_output_bias = place(layout, 1, h, sizeof(float));
     layer->attention_norm_weight = place(layout, 1, h, sizeof(float));
     layer->attention_norm_bias = place(layout, 1, h, sizeof(float));
-    layer->intermediate_weight = place(layout, f, h, element);
+    layer->intermediate_weight = place(layout, f, h, feed);
     layer->intermediate_bias = place(layout, 1, f, sizeof(float));
-    layer->output_weight = place(layout, h, f, element);
+    layer->output_weight = place(layout, h, f, feed);
     layer->output_bias = place(layout, 1, h, sizeof(float));
     layer->output_norm_weight = place(layout, 1, h, sizeof(float));
     layer->output_norm_bias = place(layout, 1, h, sizeof(float));
+    layer->intermediate_scales = is_e4m3 ? place(layout, 1, f, sizeof(float)) : 0;
+    layer->output_scales = is_e4m3 ? place(layout, 1, h, sizeof(float)) : 0;
+}
+
+static void place_layers(const struct memory_request *request, struct layout *layout, int32_t n,
+                         bool is_e4m3, struct plan_layers *layers) {
+    struct layout layer = {0};
+    place_layer(request, &layer, is_e4m3, &layers->layer);
+    layers->layer_nbytes = layer.nbytes;
+    layers->begin = place(layout, (size_t)n, layer.nbytes, 1);
+    layout->overflowed = layout->overflowed || layer.overflowed;
 }
 
 static void place_weights(const struct memory_request *request, struct layout *layout,
@@ -57,16 +68,14 @@ static void place_weights(const struct memory_request *request, struct layout *l
     plan->position_embeddings = place(layout, (size_t)config->max_positions, h, sizeof(float));
     plan->embedding_norm_weight = place(layout, 1, h, sizeof(float));
     plan->embedding_norm_bias = place(layout, 1, h, sizeof(float));
-    struct layout layer = {0};
-    place_layer(request, &layer, &plan->layer);
-    plan->layer_nbytes = layer.nbytes;
-    plan->layers = place(layout, (size_t)config->n_layers, layer.nbytes, 1);
+    plan->n_e4m3_layers = request->dtype == DTYPE_E4M3 ? config->n_layers - 2 : 0;
+    place_layers(request, layout, config->n_layers - plan->n_e4m3_layers, false, &plan->layers);
+    place_layers(request, layout, plan->n_e4m3_layers, true, &plan->e4m3_layers);
     plan->pooler_weight = place(layout, h, h, element);
     plan->pooler_bias = place(layout, 1, h, sizeof(float));
     plan->classifier_weight = place(layout, k, h, sizeof(float));
     plan->classifier_bias = place(layout, 1, k, sizeof(float));
     plan->weights_nbytes = layout->nbytes;
-    layout->overflowed = layout->overflowed || layer.overflowed;
 }
 
 static void place_activations(const struct memory_request *request, struct layout *layout,
@@ -88,6 +97,9 @@ static void place_activations(const struct memory_request *request, struct layou
     plan->query = place(layout, n, h, element);
     plan->cls_context = place(layout, n, h, element);
     plan->pooled = place(layout, n, h, sizeof(float));
+    const bool has_e4m3 = plan->n_e4m3_layers > 0;
+    plan->values = has_e4m3 ? place(layout, t, h > f ? h : f, 1) : 0;
+    plan->scales = has_e4m3 ? place(layout, t, 1, sizeof(float)) : 0;
     plan->scratch = place(layout, request->scratch_nbytes, 1, 1);
     layout->overflowed = layout->overflowed || feed.overflowed;
 }
@@ -107,7 +119,25 @@ static void place_slot(const struct memory_request *request, struct layout *layo
     slot->nbytes = layout->nbytes;
 }
 
-enum status memory_plan_check(const struct bert_config *config, struct error *error) {
+// What e4m3 asks for beyond what bf16 does.
+static enum status check_e4m3(const struct bert_config *config, struct error *error) {
+    if (config->n_layers < 3) {
+        return error_set(error, STATUS_MODEL,
+                         "fp8 leaves the first and the last layer in bf16, and this model has %d; "
+                         "give --precision bf16",
+                         (int)config->n_layers);
+    }
+    if (config->intermediate_size % 16 != 0 || config->intermediate_size > 4096) {
+        return error_set(error, STATUS_MODEL,
+                         "fp8 takes a feed-forward size that is a multiple of 16 and at most 4096, "
+                         "this model's is %d; give --precision bf16",
+                         (int)config->intermediate_size);
+    }
+    return STATUS_OK;
+}
+
+enum status memory_plan_check(const struct bert_config *config, enum dtype dtype,
+                              struct error *error) {
     const int32_t h = config->hidden_size, head_size = h / config->n_heads;
     if (head_size != 32 && head_size != 64) {
         return error_set(error, STATUS_MODEL,
@@ -127,13 +157,14 @@ enum status memory_plan_check(const struct bert_config *config, struct error *er
                          "model's is %d",
                          (int)config->intermediate_size);
     }
-    return STATUS_OK;
+    return dtype == DTYPE_E4M3 ? check_e4m3(config, error) : STATUS_OK;
 }
 
 bool memory_plan_make(const struct memory_request *request, struct memory_plan *plan) {
     *plan = (struct memory_plan){0};
-    if (memory_plan_check(request->config, NULL) != STATUS_OK || request->n_rows < 1 ||
-        request->n_titles < 1 || request->n_titles > request->n_rows || request->n_slots < 1) {
+    if (memory_plan_check(request->config, request->dtype, NULL) != STATUS_OK ||
+        request->n_rows < 1 || request->n_titles < 1 || request->n_titles > request->n_rows ||
+        request->n_slots < 1) {
         return false;
     }
     struct layout layout = {0}, slot = {0};

@@ -94,4 +94,22 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
+// Four floats to e4m3, rounded to nearest, ties to even, at most 448; NaN to 0x7F. The first in the
+// lowest byte.
+__device__ __forceinline__ uint32_t pack4_e4m3(float a, float b, float c, float d) {
+    uint32_t word = 0;
+#if __CUDA_ARCH__ >= 890
+    asm volatile(
+        "{ .reg .b16 low, high; "
+        "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1; "
+        "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3; "
+        "mov.b32 %0, {low, high}; }"
+        : "=r"(word)
+        : "f"(a), "f"(b), "f"(c), "f"(d));
+#else
+    __trap();  // no e4m3 before sm_89, and no wrong result either
+#endif
+    return word;
+}
+
 #endif

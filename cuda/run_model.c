@@ -230,7 +230,7 @@ static void product(struct pass *pass, const char *name, enum encoder_work work,
 // ---- the pass, in the order of forward.c
 
 static bool gelu_is_apart(const struct pass *pass) {
-    return pass->request->tier == RUN_FP8 || !feed_in_epilogue(pass->dtype);
+    return pass->request->tier == RUN_FP8 || !feed_in_epilogue(pass->dtype, false);
 }
 
 static void finish_layer(struct pass *pass, bool is_cls) {

@@ -10,12 +10,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read as t
 _Static_assert(sizeof(float) == 4, "float is IEEE 754 binary32");
 
 size_t dtype_size(enum dtype dtype) {
-    return dtype == DTYPE_F32 ? 4 : 2;
+    return dtype == DTYPE_F32 ? 4 : dtype == DTYPE_E4M3 ? 1 : 2;
 }
 
 const char *dtype_name(enum dtype dtype) {
     static const char *const names[] = {
-        [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16"};
+        [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16", [DTYPE_E4M3] = "E4M3"};
     return names[dtype];
 }
 
@@ -66,6 +66,19 @@ void bf16_to_float(const void *in, size_t n, float *out) {
     }
 }
 
+// A subnormal is m * 2^-9.
+void e4m3_to_float(const void *in, size_t n, float *out) {
+    const uint8_t *bytes = in;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t magnitude = bytes[i] & 0x7F, sign = (uint32_t)(bytes[i] & 0x80) << 24;
+        const uint32_t rebias = (UINT32_C(127) - 7) << 23;
+        const uint32_t bits = magnitude == 0x7F ? UINT32_C(0x7FC00000)
+                              : magnitude >= 8  ? (magnitude << 20) + rebias
+                                                : bits_of_float((float)magnitude * 0x1p-9F);
+        out[i] = float_of_bits(bits | sign);
+    }
+}
+
 static const uint32_t float_infinity = UINT32_C(0x7F800000);
 
 // Adding half of the last kept place less one bit, and that bit again where the place is odd,
@@ -100,6 +113,25 @@ void float_to_bf16(const float *in, size_t n, uint16_t *out) {
     }
 }
 
+// As half_of_float: the last place of the floats from 2^14 on is 2^-9, that of e4m3 below 2^-6.
+static uint8_t e4m3_of_float(float value) {
+    const uint32_t rebias = (UINT32_C(127) - 7) << 23;
+    const uint32_t smallest_normal = UINT32_C(121) << 23;  // 2^-6
+    const uint32_t most = UINT32_C(0x43E00000);            // 448
+    const uint32_t bits = bits_of_float(value);
+    const uint32_t sign = bits >> 24 & 0x80, magnitude = bits & 0x7FFFFFFF;
+    const uint32_t finite = magnitude < most ? magnitude : most;
+    const uint32_t normal = (finite - rebias + 0x7FFFF + (finite >> 20 & 1)) >> 20;
+    const uint32_t subnormal =
+        bits_of_float(float_of_bits(finite) + 0x1p14F) - bits_of_float(0x1p14F);
+    const uint32_t byte = finite < smallest_normal ? subnormal : normal;
+    return (uint8_t)(magnitude > float_infinity ? 0x7F : sign | byte);
+}
+
+void float_to_e4m3(const float *in, size_t n, uint8_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = e4m3_of_float(in[i]);
+}
+
 void tensor_read(struct tensor tensor, size_t first, size_t n, float *out) {
     assert(first <= tensor.n_elements && n <= tensor.n_elements - first);
     if (n == 0) return;
@@ -113,6 +145,9 @@ void tensor_read(struct tensor tensor, size_t first, size_t n, float *out) {
             return;
         case DTYPE_BF16:
             bf16_to_float(in, n, out);
+            return;
+        case DTYPE_E4M3:
+            e4m3_to_float(in, n, out);
             return;
     }
 }

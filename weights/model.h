@@ -44,7 +44,8 @@ struct bert_config {
     float layer_norm_eps;
 };
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+// E4M3 is what a device multiplies; no file has it.
+enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_E4M3 };
 
 // A tensor inside a mapped weights file: row-major, little-endian, not necessarily aligned to its
 // element size. Its shape is the one the field below states. Lives as long as the model.

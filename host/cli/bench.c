@@ -166,6 +166,7 @@ static enum status measure(struct bench_report *report, struct error *error) {
 
 // ---- what is printed
 
+// fp8 is counted as bf16, what its values of one byte save is not.
 double bench_work_nbytes(const struct bench_report *report, enum encoder_work work) {
     const char *precision = report->engine.precision;
     const bool is_fp32 = strcmp(precision, "fp32") == 0, is_int8 = strcmp(precision, "int8") == 0;

@@ -94,10 +94,13 @@ static enum status choose_dtype(const struct options *options, const struct cuda
         case PRECISION_FP16:
             *dtype = DTYPE_F16;
             return STATUS_OK;
+        case PRECISION_FP8:
+            *dtype = DTYPE_E4M3;
+            return STATUS_OK;
         default:
             return error_set(error, STATUS_MODEL,
-                             "--precision %s: on a GPU this version computes in fp32, bf16 and "
-                             "fp16",
+                             "--precision %s: on a GPU this version computes in fp32, bf16, "
+                             "fp16 and fp8",
                              options_word("precision", options->precision, word));
     }
 }
@@ -116,7 +119,7 @@ static enum status try_cuda(const struct options *options, const struct device_r
                             struct device_choice *choice, struct cuda_devices *found,
                             struct error *error) {
     static const char *const names[] = {
-        [DTYPE_F32] = "fp32", [DTYPE_F16] = "fp16", [DTYPE_BF16] = "bf16"};
+        [DTYPE_F32] = "fp32", [DTYPE_F16] = "fp16", [DTYPE_BF16] = "bf16", [DTYPE_E4M3] = "fp8"};
     enum dtype dtype = DTYPE_F32;
     enum status status = encoder_cuda_find_devices(options->gpu_timeout, found, error);
     if (status == STATUS_OK) status = choose_cuda(request, found, &choice->devices, error);

@@ -59,7 +59,10 @@ const struct cuda_device *bench_open(int argc, char **argv, const struct bench_o
 }
 
 const char *bench_dtype_name(enum dtype dtype) {
-    return dtype == DTYPE_F32 ? "fp32" : dtype == DTYPE_F16 ? "fp16" : "bf16";
+    return dtype == DTYPE_F32    ? "fp32"
+           : dtype == DTYPE_F16  ? "fp16"
+           : dtype == DTYPE_BF16 ? "bf16"
+                                 : "fp8";
 }
 
 int32_t bench_n_dtypes(const struct cuda_device *device) {
@@ -94,6 +97,7 @@ static const void *drawn(enum dtype dtype, float size) {
     if (dtype == DTYPE_F32) memcpy(kinds[k].bits, values, RANDOM_VALUES * sizeof *values);
     if (dtype == DTYPE_F16) float_to_f16(values, RANDOM_VALUES, kinds[k].bits);
     if (dtype == DTYPE_BF16) float_to_bf16(values, RANDOM_VALUES, kinds[k].bits);
+    if (dtype == DTYPE_E4M3) float_to_e4m3(values, RANDOM_VALUES, kinds[k].bits);
     free(values);
     return kinds[k].bits;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How many titles a second the CUDA encoder computes, with nothing before and behind it:
-//   bench_gpu_encoder MODEL fp32|fp16|bf16 SECONDS [TOKENS:SLOTS[:alone|:profile]...]
+//   bench_gpu_encoder MODEL fp32|fp16|bf16|fp8 SECONDS [TOKENS:SLOTS[:alone|:profile]...]
 // for each batch size and number of slots (0: as the encoder chooses), every slot in flight, titles
 // as bench.h has them. Prints a JSON line for each. `alone`: without a graph, each kernel launched
 // by itself. `profile`: behind it another line, with the seconds of each kind of work in a batch,
@@ -143,7 +143,7 @@ static void measure(const struct model *model, const struct cuda_device *device,
 int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr,
-                "usage: %s MODEL fp32|fp16|bf16 SECONDS "
+                "usage: %s MODEL fp32|fp16|bf16|fp8 SECONDS "
                 "[TOKENS:SLOTS[:alone|:profile]...]\n",
                 argv[0]);
         return 2;
@@ -151,7 +151,9 @@ int main(int argc, char **argv) {
     struct cuda_devices devices;
     cuda_devices_find(&devices);
     if (devices.n_devices == 0) return check_skip(devices.what);
-    const int32_t n_dtypes = bench_n_dtypes(&devices.devices[0]);
+    const struct cuda_device *device = &devices.devices[0];
+    const bool has_e4m3 = 10 * device->major + device->minor >= 89;
+    const int32_t n_dtypes = has_e4m3 ? DTYPE_E4M3 + 1 : bench_n_dtypes(device);
     int32_t dtype = DTYPE_F32;
     while (dtype < n_dtypes && strcmp(argv[2], bench_dtype_name((enum dtype)dtype)) != 0) dtype++;
     if (dtype == n_dtypes) {

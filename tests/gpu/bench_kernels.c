@@ -22,6 +22,8 @@ static int32_t n_rows = 45056, hidden_size = 768, n_heads = 12, feed_size = 3072
 struct set {
     void *wide, *hidden, *narrow, *cls, *query, *cls_context;
     float *pooled, *logits;
+    void *values;   // e4m3, as wide as `wide`
+    float *scales;  // [rows]
 };
 
 struct bench {
@@ -86,7 +88,9 @@ static void make_sets(struct bench *bench) {
                                       .query = bench_random(bench->dtype, n * h, 2),
                                       .cls_context = bench_random(bench->dtype, n * h, 2),
                                       .pooled = bench_random(DTYPE_F32, n * h, 2),
-                                      .logits = bench_random(DTYPE_F32, n * N_LABELS, 1)};
+                                      .logits = bench_random(DTYPE_F32, n * N_LABELS, 1),
+                                      .values = bench_random(DTYPE_E4M3, r * wide, 1),
+                                      .scales = bench_random(DTYPE_F32, r, 1)};
     }
 }
 
@@ -94,8 +98,8 @@ static void free_sets(struct bench *bench) {
     device_free(bench->word);
     for (int s = 0; s < N_SETS; s++) {
         const struct set *set = &bench->sets[s];
-        void *all[] = {set->wide,  set->hidden,      set->narrow, set->cls,
-                       set->query, set->cls_context, set->pooled, set->logits};
+        void *all[] = {set->wide,        set->hidden, set->narrow, set->cls,    set->query,
+                       set->cls_context, set->pooled, set->logits, set->values, set->scales};
         for (size_t i = 0; i < ARRAY_LEN(all); i++) device_free(all[i]);
     }
 }
@@ -130,6 +134,33 @@ static int gelu(const struct bench *bench, const struct set *set, struct CUstrea
     const struct kernel_gelu args = {bench->dtype, GELU_ERF,      n_rows,
                                      feed_size,    bench->vector, set->wide};
     return RUN(kernel_gelu, args, cost, stream);
+}
+
+// Before the feed-forward part in e4m3, and behind it.
+static int norm_to_e4m3(const struct bench *bench, const struct set *set,
+                        struct CUstream_st *stream, struct kernel_cost *cost) {
+    const float *vector = bench->vector;
+    const struct kernel_layer_norm_e4m3 args = {
+        n_rows,      hidden_size, 1e-12F, set->narrow, NULL,        NULL,       vector,
+        set->hidden, vector,      vector, set->hidden, set->values, set->scales};
+    return RUN(kernel_layer_norm_e4m3, args, cost, stream);
+}
+
+static int norm_of_e4m3(const struct bench *bench, const struct set *set,
+                        struct CUstream_st *stream, struct kernel_cost *cost) {
+    const float *vector = bench->vector;
+    const struct kernel_layer_norm_e4m3 args = {
+        n_rows,      hidden_size, 1e-12F, set->narrow, set->scales, vector, vector,
+        set->hidden, vector,      vector, set->hidden, NULL,        NULL};
+    return RUN(kernel_layer_norm_e4m3, args, cost, stream);
+}
+
+static int gelu_e4m3(const struct bench *bench, const struct set *set, struct CUstream_st *stream,
+                     struct kernel_cost *cost) {
+    const struct kernel_gelu_e4m3 args = {GELU_ERF,      n_rows,      feed_size,
+                                          set->wide,     set->scales, bench->vector,
+                                          bench->vector, set->values, set->scales};
+    return RUN(kernel_gelu_e4m3, args, cost, stream);
 }
 
 // The launches of all buckets, as cuda/forward.c has them.
@@ -192,14 +223,17 @@ static int head(const struct bench *bench, const struct set *set, struct CUstrea
 static const struct {
     const char *name;
     bench_kernel kernel;
-    bool is_16_bit_too;  // head is fp32 whatever the format
-} kernels[] = {{"embed", embed, true},
-               {"attention", attention, true},
-               {"layer_norm", layer_norm, true},
-               {"gelu", gelu, true},
-               {"attention_cls", attention_cls, true},
-               {"gather_cls", gather_cls, true},
-               {"head", head, false}};
+    enum dtype first, last;  // of activations; head is fp32 whatever the format
+} kernels[] = {{"embed", embed, DTYPE_F32, DTYPE_BF16},
+               {"attention", attention, DTYPE_F32, DTYPE_BF16},
+               {"layer_norm", layer_norm, DTYPE_F32, DTYPE_BF16},
+               {"gelu", gelu, DTYPE_F32, DTYPE_BF16},
+               {"attention_cls", attention_cls, DTYPE_F32, DTYPE_BF16},
+               {"gather_cls", gather_cls, DTYPE_F32, DTYPE_BF16},
+               {"head", head, DTYPE_F32, DTYPE_F32},
+               {"layer_norm to e4m3", norm_to_e4m3, DTYPE_BF16, DTYPE_BF16},
+               {"layer_norm of e4m3", norm_of_e4m3, DTYPE_BF16, DTYPE_BF16},
+               {"gelu_e4m3", gelu_e4m3, DTYPE_BF16, DTYPE_BF16}};
 
 struct call {
     const struct bench *bench;
@@ -227,7 +261,8 @@ int main(int argc, char **argv) {
         bench.dtype = (enum dtype)d;
         make_sets(&bench);
         for (size_t k = 0; k < ARRAY_LEN(kernels); k++) {
-            if (d != DTYPE_F32 && !kernels[k].is_16_bit_too) continue;
+            if (bench.dtype < kernels[k].first || bench.dtype > kernels[k].last) continue;
+            if (kernels[k].first == DTYPE_BF16 && !device_writes_e4m3()) continue;
             struct call call = {&bench, kernels[k].kernel};
             struct kernel_cost cost;
             bench_need(call.kernel(&bench, &bench.sets[0], NULL, &cost), "a cost");

@@ -67,6 +67,19 @@ static double measure(struct matmul_context *context, const char *name,
     return rate;
 }
 
+// Those that the encoder has in e4m3.
+static void measure_e4m3(struct matmul_context *context) {
+    const int32_t h = hidden_size, f = feed_size;
+    const struct matmul_shape square = {SQUARE, SQUARE, DTYPE_E4M3, DTYPE_BF16, MATMUL_PLAIN};
+    const struct matmul_shape intermediate = {f, h, DTYPE_E4M3, DTYPE_BF16, MATMUL_PLAIN};
+    const struct matmul_shape output = {h, f, DTYPE_E4M3, DTYPE_BF16, MATMUL_PLAIN};
+    const double ceiling = measure(context, "square", &square, SQUARE, 0);
+    for (int32_t k = 1; squares == 0 && k <= most; k *= 2) {
+        measure(context, "intermediate", &intermediate, k * quantum, ceiling);
+        measure(context, "output", &output, k * quantum, ceiling);
+    }
+}
+
 static void measure_all(struct matmul_context *context, enum dtype dtype) {
     const int32_t h = hidden_size, f = feed_size;
     const enum matmul_epilogue feed = dtype == DTYPE_BF16 ? MATMUL_BIAS_GELU : MATMUL_PLAIN;
@@ -97,6 +110,7 @@ int main(int argc, char **argv) {
     const struct cuda_device *device = bench_open(argc, argv, options, ARRAY_LEN(options));
     struct matmul_context *context = runtime_sync_open();
     for (int32_t d = 0; d < bench_n_dtypes(device); d++) measure_all(context, (enum dtype)d);
+    if (device_writes_e4m3()) measure_e4m3(context);
     runtime_sync_close(context);
     return 0;
 }

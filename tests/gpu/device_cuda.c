@@ -55,6 +55,11 @@ int device_multiplies_bf16(void) {
     return devices.devices[0].major >= 8;
 }
 
+int device_writes_e4m3(void) {
+    const struct cuda_device *device = &devices.devices[0];
+    return device->major > 8 || (device->major == 8 && device->minor >= 9);
+}
+
 // Until all that was enqueued on the default stream is done.
 static int finish(void) {
     int code = gpu_event_record(event, NULL);

@@ -14,8 +14,8 @@ from harness import Fail, Skip
 
 # Tests of kernels, the quick ones first; those with cublasLt's kernels in them are only looked at
 # for accesses: what the library does with its own memory is its business.
-KERNEL_TESTS = ["attention_contract", "embed", "gather_cls", "head", "gelu", "layer_norm",
-                "attention_cls", "attention"]
+KERNEL_TESTS = ["attention_contract", "embed", "gather_cls", "head", "gelu", "gelu_e4m3",
+                "layer_norm", "layer_norm_e4m3", "attention_cls", "attention"]
 LIBRARY_TESTS = ["forward", "encoder"]
 TOOLS = ["memcheck", "racecheck", "synccheck", "initcheck"]
 SANITIZER_ERROR = 99  # an exit code that no test has

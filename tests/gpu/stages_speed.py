@@ -255,12 +255,13 @@ def candidates(run, figures):
 def encoder(run, figures):
     figures["rows"] = []
     faults = []
-    for tier in ("bf16", "fp16", "fp32"):
+    n_sizes = {"bf16": None, "fp8": 3, "fp16": 3, "fp32": 1}
+    for tier in [tier for tier in n_sizes if tier in tiers(run)]:
         if run.left() < 8:
             faults.append(f"time was up before {tier}")
             break
         rows, fault = bench(run, "encoder", run.model, tier, run.sizes["encoder_s"],
-                            *run.sizes["encoder"][:{"bf16": None, "fp16": 3, "fp32": 1}[tier]])
+                            *run.sizes["encoder"][:n_sizes[tier]])
         figures["rows"] += rows
         faults += [f"{tier}: {fault}"] if fault else []
         for row in rows:

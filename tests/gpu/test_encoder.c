@@ -16,7 +16,8 @@ enum { N_TITLES = 120, N_REFERENCE = 10, TIMEOUT_SECONDS = 60, TOKENS_MAX = 200,
 
 // Of the logits' scale: those of tests/simt/test_forward.c, and in fp32, where sums are not the
 // reference's, that of tests/unit/test_encoder.c.
-static const double tolerance[] = {[DTYPE_F32] = 1e-5, [DTYPE_F16] = 1e-2, [DTYPE_BF16] = 8e-2};
+static const double tolerance[] = {
+    [DTYPE_F32] = 1e-5, [DTYPE_F16] = 1e-2, [DTYPE_BF16] = 8e-2, [DTYPE_E4M3] = 0.3};
 
 static struct check_random random_state;
 static struct cuda_devices devices;
@@ -259,14 +260,17 @@ int main(int argc, char **argv) {
     }
     printf("seed %llu\n%d devices, the first %s\n", random_state.state, (int)devices.n_devices,
            devices.devices[0].name);
-    const int n_dtypes = devices.devices[0].major >= 8 ? DTYPE_BF16 + 1 : DTYPE_BF16;
+    const int32_t capability = 10 * devices.devices[0].major + devices.devices[0].minor;
+    const int n_dtypes = capability >= 89   ? DTYPE_E4M3 + 1
+                         : capability >= 80 ? DTYPE_BF16 + 1
+                                            : DTYPE_BF16;
     struct tiny_model_spec spec = tiny_model_default();
     spec.config.max_positions = 180;
     for (int dtype = DTYPE_F32; dtype < n_dtypes; dtype++) {
         spec.config.n_heads = between(1, 4);
         spec.config.hidden_size = spec.config.n_heads * 64;
-        spec.config.intermediate_size = 8 * between(5, 60);
-        spec.config.n_layers = between(1, 3);
+        spec.config.intermediate_size = 16 * between(3, 30);
+        spec.config.n_layers = dtype == DTYPE_E4M3 ? between(3, 4) : between(1, 3);
         spec.config.n_labels = between(2, 9);
         spec.seed = check_next(&random_state);
         test_model(&spec, (enum dtype)dtype);
@@ -276,7 +280,7 @@ int main(int argc, char **argv) {
     spec.config.n_heads = 12;
     spec.config.hidden_size = 768;
     spec.config.intermediate_size = 3072;
-    spec.config.n_layers = 2;
+    spec.config.n_layers = 3;
     for (int dtype = DTYPE_F32; dtype < n_dtypes && !is_small; dtype++) {
         test_model(&spec, (enum dtype)dtype);
     }

@@ -3,8 +3,6 @@
 // Products by cublasLt as cuda/matmul.h promises them: each element beside a sum in double, on
 // random shapes and bert-base's; the same bits of a row whatever the number of rows, the row's
 // place and its neighbours; nothing written beyond the result.
-#include <inttypes.h>
-
 #include "cuda/matmul.h"
 #include "tests/check.h"
 #include "tests/gpu/device_cuda.h"
@@ -51,13 +49,11 @@ static void matrix_read_bits(struct matrix *matrix) {
 
 // Rounds `values` to the format, here and on the device.
 static void matrix_send(struct matrix *matrix) {
-    if (matrix->dtype == DTYPE_F32) {
-        memcpy(matrix->bits, matrix->values, matrix->n * sizeof(float));
-    } else if (matrix->dtype == DTYPE_F16) {
-        float_to_f16(matrix->values, matrix->n, matrix->bits);
-    } else {
-        float_to_bf16(matrix->values, matrix->n, matrix->bits);
-    }
+    const size_t n = matrix->n;
+    if (matrix->dtype == DTYPE_F32) memcpy(matrix->bits, matrix->values, n * sizeof(float));
+    if (matrix->dtype == DTYPE_F16) float_to_f16(matrix->values, n, matrix->bits);
+    if (matrix->dtype == DTYPE_BF16) float_to_bf16(matrix->values, n, matrix->bits);
+    if (matrix->dtype == DTYPE_E4M3) float_to_e4m3(matrix->values, n, matrix->bits);
     matrix_read_bits(matrix);
     device_write(matrix->device, matrix->bits, matrix->n * dtype_size(matrix->dtype));
 }
@@ -114,10 +110,10 @@ static void run(struct matmul_context *context, const struct matmul_shape *shape
 
 // What a sum of n terms may miss: products of 16-bit numbers are exact in fp32, those of fp32
 // numbers round once. Terms of either sign in any order leave some UNIT of the sum of their sizes,
-// more where partial sums grow; a tensor core cuts off where others round, which counts twice.
+// more where partial sums grow; a tensor core cuts off, which counts twice, that of e4m3 early.
 // fp32 operands rounded to TF32 miss this several times over, and check_places sees each of them.
-static double allowed_of_sum(double sizes, size_t n) {
-    return 2 * UNIT * (4 + sqrt((double)n) / 2) * sizes;
+static double allowed_of_sum(enum dtype dtype, double sizes, size_t n) {
+    return (dtype == DTYPE_E4M3 ? 0x1p-13 : 2 * UNIT) * (4 + sqrt((double)n) / 2) * sizes;
 }
 
 static double gelu_tanh(double x) {
@@ -134,7 +130,7 @@ static void expect(const struct matmul_shape *shape, const float *x, const float
         sizes += fabs(term);
     }
     *want = sum;
-    *allowed = allowed_of_sum(sizes, n);
+    *allowed = allowed_of_sum(shape->dtype, sizes, n);
     if (shape->epilogue != MATMUL_BIAS_GELU) return;
     // The steepest slope of GELU is 1.13; its tanh may be the instruction, whose error is 2^-11.
     *want = gelu_tanh(sum);
@@ -202,6 +198,9 @@ static void check_places(enum dtype dtype) {
 
 static struct matmul_shape random_shape(enum dtype dtype) {
     const enum matmul_epilogue epilogues[] = {MATMUL_PLAIN, MATMUL_BIAS, MATMUL_BIAS_GELU};
+    const struct matmul_shape e4m3 = {16 * (1 + rig_below(24)), 16 * (1 + rig_below(192)),
+                                      DTYPE_E4M3, DTYPE_BF16, MATMUL_PLAIN};
+    if (dtype == DTYPE_E4M3) return e4m3;
     struct matmul_shape shape = {8 * (1 + rig_below(48)), 8 * (1 + rig_below(48)), dtype, dtype,
                                  epilogues[rig_below(dtype == DTYPE_BF16 ? 3 : 2)]};
     if (shape.epilogue == MATMUL_PLAIN && rig_one_in(2)) shape.out_dtype = DTYPE_F32;
@@ -230,11 +229,11 @@ static void fill_batch(const struct matrix *x, const struct matrix *pool, size_t
     unsigned char *bits = x->bits;
     for (size_t r = 0; r < n_rows; r++) {
         const size_t from = pick(r, salt);
-        if (from == POOL && r % 2 == 0) {
+        if (from == POOL && (r % 2 == 0 || pool->dtype == DTYPE_E4M3)) {
             memset(bits + r * nbytes, RIG_NAN, nbytes);
         } else {
             memcpy(bits + r * nbytes, (unsigned char *)pool->bits + from % POOL * nbytes, nbytes);
-            if (from != POOL) continue;
+            if (from != POOL || pool->dtype == DTYPE_E4M3) continue;
             const float huge[2] = {INFINITY, -INFINITY};
             float_to_bf16(huge, 1, (uint16_t *)(void *)(bits + r * nbytes));
             if (pool->dtype == DTYPE_F16) float_to_f16(huge + 1, 1, (void *)(bits + r * nbytes));
@@ -287,11 +286,14 @@ static int make_products(enum dtype dtype, int32_t in, struct layer_product *pro
     int n = 0;
     for (int i = 0; i < N_SHAPES; i++) {
         if (shapes[i].n_in != in) continue;
+        if (dtype == DTYPE_E4M3 && shapes[i].n_out != F && in != F) continue;
+        const enum dtype y = dtype == DTYPE_E4M3 ? DTYPE_BF16 : shapes[i].out_dtype;
         const size_t out = (size_t)shapes[i].n_out;
         products[n].shape = shapes[i];
+        products[n].shape.out_dtype = y;
         products[n].weight = matrix_random(dtype, out * (size_t)in, -0.05, 0.05);
-        products[n].bias = matrix_random(shapes[i].out_dtype, out, -1, 1);
-        products[n++].pool = matrix_result(shapes[i].out_dtype, POOL * out);
+        products[n].bias = matrix_random(y, out, -1, 1);
+        products[n++].pool = matrix_result(y, POOL * out);
     }
     return n;
 }
@@ -338,19 +340,19 @@ int main(int argc, char **argv) {
                         128,  129,  255,  704,   1000,  1024,  2816,  4095, 0,   0,
                         5632, 8192, 9999, 16383, 16384, 16385, 22528, 45056};
     for (int i = 0; i < rig_n_cases(); i++) {
-        for (int dtype = DTYPE_F32; dtype < rig_n_dtypes(); dtype++) {
+        for (enum dtype d = DTYPE_F32; d <= DTYPE_E4M3; d++) {
+            if (d == DTYPE_E4M3 ? !rig_has_e4m3() : (int)d >= rig_n_dtypes()) continue;
             for (int s = 0; s < 12; s++) {
-                const struct matmul_shape shape = random_shape((enum dtype)dtype);
+                const struct matmul_shape shape = random_shape(d);
                 check_values(&shape, 1 + rig_below(rig_one_in(3) ? 300 : 40));
             }
-            const struct matmul_shape wide = {H, F, (enum dtype)dtype, (enum dtype)dtype,
-                                              MATMUL_BIAS};
-            check_values(&wide, 17);
-            check_places((enum dtype)dtype);
+            const struct matmul_shape wide = {H, F, d, d, MATMUL_BIAS};
+            if (d != DTYPE_E4M3) check_values(&wide, 17);
+            if (d != DTYPE_E4M3) check_places(d);
             counts[18] = 1 + rig_below(5000);
             counts[19] = 1 + rig_below(20000);
-            check_rows((enum dtype)dtype, H, counts, ARRAY_LEN(counts));
-            check_rows((enum dtype)dtype, F, counts, ARRAY_LEN(counts));
+            check_rows(d, H, counts, ARRAY_LEN(counts));
+            check_rows(d, F, counts, ARRAY_LEN(counts));
         }
     }
     rig_report();

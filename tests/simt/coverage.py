@@ -109,7 +109,8 @@ class Build:
         """Compiles what stands for `flavour`, anew when any source or flag is another one."""
         lines = (ROOT / SIMT / "emulator/SOURCES").read_text().strip().split("\n")
         sources = [source for source, where in map(str.split, lines) if where in ("all", flavour)]
-        sources += ["cuda/attention_items.c", "weights/dtype.c", "host/base/base.c"]
+        sources += ["cuda/attention_items.c", "weights/dtype.c", "weights/quantize.c",
+                    "host/base/base.c"]
         sources += [f"{SIMT}/{path.name}" for path in sorted((ROOT / SIMT).glob("*.c"))
                     if path.name != "test_forward.c"]  # it needs the reference encoder
         used = [path for room in (SIMT, "cuda", "weights", "host/base")

@@ -27,6 +27,9 @@ void device_read(void *to, const void *from, size_t nbytes);   // waits for all 
 // Whether kernel_attention takes bf16: the emulator does, devices from compute capability 8.0 on.
 int device_multiplies_bf16(void);
 
+// Whether kernels may write e4m3: the emulator's do, a device's from compute capability 8.9 on.
+int device_writes_e4m3(void);
+
 // From now on only the last `n` blocks of each grid run, 0: all. False where that cannot be: on a
 // device.
 int device_last_blocks(size_t n);

@@ -41,6 +41,10 @@ int device_multiplies_bf16(void) {
     return 1;
 }
 
+int device_writes_e4m3(void) {
+    return 1;
+}
+
 int device_last_blocks(size_t n) {
     simt::set_last_blocks(n);
     return 1;

@@ -61,6 +61,10 @@ int rig_n_dtypes(void) {
     return device_multiplies_bf16() ? N_DTYPES : DTYPE_BF16;
 }
 
+bool rig_has_e4m3(void) {
+    return device_writes_e4m3();
+}
+
 void rig_report(void) {
     for (int dtype = 0; dtype < N_DTYPES; dtype++) {
         const struct tally *tally = &tallies[dtype];
@@ -155,6 +159,9 @@ static void read_bits(struct rig_array *array) {
         case DTYPE_BF16:
             bf16_to_float(array->bits, array->n, array->values);
             return;
+        case DTYPE_E4M3:
+            e4m3_to_float(array->bits, array->n, array->values);
+            return;
     }
 }
 
@@ -173,6 +180,9 @@ void rig_send(struct rig_array *array) {
             break;
         case DTYPE_BF16:
             float_to_bf16(array->values, array->n, array->bits);
+            break;
+        case DTYPE_E4M3:
+            float_to_e4m3(array->values, array->n, array->bits);
             break;
     }
     rig_send_bits(array);

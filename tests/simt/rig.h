@@ -28,6 +28,7 @@ int rig_open(int argc, char **argv);
 int rig_n_cases(void);
 // Formats that this device's kernel_attention takes, from DTYPE_F32 on: all but perhaps DTYPE_BF16.
 int rig_n_dtypes(void);
+bool rig_has_e4m3(void);  // whether kernels can write it here
 bool rig_wants_every_length(void);
 void rig_digest(const void *bytes, size_t nbytes);  // adds to it; rig_fetch does so by itself
 void rig_report(void);  // how near the results came to what is allowed; the digest if wanted

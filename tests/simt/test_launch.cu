@@ -76,6 +76,36 @@ static void launch_rows(enum dtype dtype, int n, int hidden_size) {
     check_launch(kernel_head(&head, stream), n);
 }
 
+static void launch_e4m3(int n, int hidden_size) {
+    float *const floats = (float *)place;
+    for (int i = 0; i < 2; i++) {
+        const struct kernel_layer_norm_e4m3 norm = {n,
+                                                    hidden_size,
+                                                    1e-12f,
+                                                    place,
+                                                    i == 0 ? floats : NULL,
+                                                    i == 0 ? floats : NULL,
+                                                    floats,
+                                                    place,
+                                                    floats,
+                                                    floats,
+                                                    place,
+                                                    i == 1 ? place : NULL,
+                                                    i == 1 ? floats : NULL};
+        check_launch(kernel_layer_norm_e4m3(&norm, stream), n);
+        const struct kernel_gelu_e4m3 gelu = {i == 0 ? GELU_ERF : GELU_TANH,
+                                              n,
+                                              4 * hidden_size,
+                                              place,
+                                              floats,
+                                              floats,
+                                              floats,
+                                              place,
+                                              floats};
+        check_launch(kernel_gelu_e4m3(&gelu, stream), (int64_t)(n + 3) / 4 * 4);
+    }
+}
+
 static void launch_attention(enum dtype dtype, int n, int n_heads, int head_size) {
     const int32_t *const ids = (int32_t *)place;
     const struct kernel_attention_cls cls = {dtype, n,     n_heads, head_size, 1,
@@ -98,6 +128,8 @@ int main() {
         for (int n : sizes) {
             for (int hidden_size = 64; hidden_size <= 1024; hidden_size += 32)
                 launch_rows((enum dtype)dtype, n, hidden_size);
+            for (int hidden_size = 64; hidden_size <= 1024; hidden_size += 32)
+                launch_e4m3(n, hidden_size);
             launch_attention((enum dtype)dtype, n, 12, 64);
             launch_attention((enum dtype)dtype, n, 32, 32);
         }

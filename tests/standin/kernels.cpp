@@ -163,6 +163,35 @@ WRAPPED(kernel_gelu) {
     return call(__real_kernel_gelu, args, stream, o);
 }
 
+WRAPPED(kernel_layer_norm_e4m3) {
+    standin_operation o = {};
+    const size_t row_nbytes = (size_t)args->hidden_size * 4;
+    const size_t nbytes = n_bytes(args->n_rows, args->hidden_size, 2);
+    reads(&o, args->x, nbytes);
+    reads(&o, args->residual, nbytes);
+    reads(&o, args->row_scales, n_bytes(args->n_rows, 1, 4));
+    reads(&o, args->column_scales, row_nbytes);
+    reads(&o, args->x_bias, row_nbytes);
+    reads(&o, args->weight, row_nbytes);
+    reads(&o, args->bias, row_nbytes);
+    writes(&o, args->out, nbytes);
+    writes(&o, args->values, nbytes / 2);
+    writes(&o, args->scales, n_bytes(args->n_rows, 1, 4));
+    return call(__real_kernel_layer_norm_e4m3, args, stream, o);
+}
+
+WRAPPED(kernel_gelu_e4m3) {
+    standin_operation o = {};
+    const size_t row_nbytes = (size_t)args->n_columns * 4;
+    reads(&o, args->x, n_bytes(args->n_rows, args->n_columns, 2));
+    reads(&o, args->row_scales, n_bytes(args->n_rows, 1, 4));
+    reads(&o, args->column_scales, row_nbytes);
+    reads(&o, args->bias, row_nbytes);
+    writes(&o, args->values, n_bytes(args->n_rows, args->n_columns, 1));
+    writes(&o, args->scales, n_bytes(args->n_rows, 1, 4));
+    return call(__real_kernel_gelu_e4m3, args, stream, o);
+}
+
 WRAPPED(kernel_attention) {
     standin_operation o = {};
     const int64_t h = (int64_t)args->n_heads * args->head_size;

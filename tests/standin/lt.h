@@ -17,7 +17,7 @@
 //   STANDIN_LT_OFFER=          bad: no algorithm that sums in one piece is offered; workspace: none
 //                              of these without workspace; shuffled: others at each call,
 //                              which takes 2 ms
-//   STANDIN_CC=9.0             of less than 8.0: no bf16
+//   STANDIN_CC=9.0             of less than 8.0: no bf16; than 8.9: no e4m3
 #ifndef WADER_TESTS_STANDIN_LT_H
 #define WADER_TESTS_STANDIN_LT_H
 

@@ -172,8 +172,12 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *
 // ---- problems
 
 static bool find_type(int type, lt_type *out) {
-    *out = type == CUDA_R_32F ? lt_type::f32 : type == CUDA_R_16F ? lt_type::f16 : lt_type::bf16;
-    return type == CUDA_R_32F || type == CUDA_R_16F || type == CUDA_R_16BF;
+    *out = type == CUDA_R_32F    ? lt_type::f32
+           : type == CUDA_R_16F  ? lt_type::f16
+           : type == CUDA_R_16BF ? lt_type::bf16
+                                 : lt_type::e4m3;
+    return type == CUDA_R_32F || type == CUDA_R_16F || type == CUDA_R_16BF ||
+           type == CUDA_R_8F_E4M3;
 }
 
 static bool find_epilogue(const struct lt_object *desc, int out_type, lt_epilogue *out) {
@@ -184,9 +188,19 @@ static bool find_epilogue(const struct lt_object *desc, int out_type, lt_epilogu
     return desc->bias != NULL && (desc->bias_type == -1 || desc->bias_type == out_type);
 }
 
-static bool device_has_bf16(void) {
+static bool device_has(lt_type type) {
     const char *text = getenv("STANDIN_CC");
-    return text == NULL || strtod(text, NULL) >= 8;
+    const double needed = type == lt_type::bf16 ? 8 : type == lt_type::e4m3 ? 8.9 : 0;
+    return text == NULL || strtod(text, NULL) >= needed;
+}
+
+// What the library takes of formats: e4m3 gives bf16 here, and its matrices come in multiples of
+// 16, but for the number of rows.
+static bool takes_types(lt_type in, lt_type out, lt_epilogue epilogue, uint64_t n_out,
+                        uint64_t n_in) {
+    if (in != lt_type::e4m3) return out == in || out == lt_type::f32;
+    return out == lt_type::bf16 && epilogue == lt_epilogue::plain && n_out % 16 == 0 &&
+           n_in % 16 == 0;
 }
 
 // D (out x R) = A^T B with A (in x out) and B (in x R), without gaps, sums in fp32.
@@ -213,13 +227,13 @@ static cublasStatus_t read_problem(cublasLtMatmulDesc_t matmul_desc,
     }
     if (!find_type(a->type, &problem->in) || !find_type(d->type, &problem->out) ||
         a->type != b->type || c->type != d->type || desc->scale_type != CUDA_R_32F ||
-        (d->type != a->type && d->type != CUDA_R_32F) ||
         desc->compute_type !=
             (a->type == CUDA_R_32F ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F) ||
-        !find_epilogue(desc, d->type, &problem->epilogue)) {
+        !find_epilogue(desc, d->type, &problem->epilogue) ||
+        !takes_types(problem->in, problem->out, problem->epilogue, d->rows, a->rows)) {
         return CUBLAS_STATUS_NOT_SUPPORTED;
     }
-    if (problem->in == lt_type::bf16 && !device_has_bf16()) return CUBLAS_STATUS_ARCH_MISMATCH;
+    if (!device_has(problem->in)) return CUBLAS_STATUS_ARCH_MISMATCH;
     problem->n_rows = d->columns;
     problem->n_out = d->rows;
     problem->n_in = a->rows;

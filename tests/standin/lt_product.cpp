@@ -14,7 +14,7 @@
 enum : size_t { LANES = 8, TILE_ROWS = 4 };
 
 size_t lt_type_nbytes(lt_type type) {
-    return type == lt_type::f32 ? 4 : 2;
+    return type == lt_type::f32 ? 4 : type == lt_type::e4m3 ? 1 : 2;
 }
 
 // ---- formats
@@ -59,6 +59,13 @@ static uint16_t to_bf16(float value) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+// 1 sign, 4 exponent, 3 fraction. The exponent is set right by a product, as above.
+static float from_e4m3(uint8_t byte) {
+    const uint32_t magnitude = (uint32_t)(byte & 0x7f) << 20;
+    if ((byte & 0x7f) == 0x7f) return NAN;
+    return float_of(bits_of(float_of(magnitude) * 0x1p120f) | (uint32_t)(byte & 0x80) << 24);
+}
+
 static void to_floats(const void *from, lt_type type, size_t n, float *to) {
     const uint16_t *halves = static_cast<const uint16_t *>(from);
     if (type == lt_type::f32) memcpy(to, from, n * sizeof *to);
@@ -67,6 +74,9 @@ static void to_floats(const void *from, lt_type type, size_t n, float *to) {
     }
     if (type == lt_type::bf16) {
         for (size_t i = 0; i < n; i++) to[i] = float_of((uint32_t)halves[i] << 16);
+    }
+    if (type == lt_type::e4m3) {
+        for (size_t i = 0; i < n; i++) to[i] = from_e4m3(static_cast<const uint8_t *>(from)[i]);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-enum class lt_type { f32, f16, bf16 };
+enum class lt_type { f32, f16, bf16, e4m3 };
 enum class lt_epilogue { plain, bias, gelu_bias };
 
 // In what order the terms of a sum are added, in fp32, each product and each sum rounded.
@@ -26,7 +26,7 @@ struct lt_product {
     const void *x, *weight, *bias;
     void *y, *workspace;  // spoiled when the product has run
     uint64_t n_rows, n_out, n_in, workspace_nbytes;
-    lt_type in, out;  // bias: as y
+    lt_type in, out;  // bias: as y; e4m3 is only in
     lt_epilogue epilogue;
     lt_order order;
 };

@@ -18,6 +18,7 @@ const struct matmul_shape rig_kinds[RIG_KINDS] = {
     {24, 136, DTYPE_BF16, DTYPE_BF16, MATMUL_BIAS},
     {32, 88, DTYPE_BF16, DTYPE_BF16, MATMUL_BIAS_GELU},
     {16, 160, DTYPE_BF16, DTYPE_F32, MATMUL_PLAIN},
+    {48, 144, DTYPE_E4M3, DTYPE_BF16, MATMUL_PLAIN},
 };
 
 struct check_random rig_random;
@@ -107,6 +108,8 @@ void rig_round(float *values, size_t n, enum dtype dtype) {
     if (dtype == DTYPE_F16) f16_to_float(bits, n, values);
     if (dtype == DTYPE_BF16) float_to_bf16(values, n, bits);
     if (dtype == DTYPE_BF16) bf16_to_float(bits, n, values);
+    if (dtype == DTYPE_E4M3) float_to_e4m3(values, n, (uint8_t *)bits);
+    if (dtype == DTYPE_E4M3) e4m3_to_float(bits, n, values);
     free(bits);
 }
 
@@ -161,6 +164,7 @@ static void *upload(const float *values, size_t n, enum dtype dtype, struct CUst
     if (dtype == DTYPE_F32) memcpy(pinned, values, nbytes);
     if (dtype == DTYPE_F16) float_to_f16(values, n, pinned);
     if (dtype == DTYPE_BF16) float_to_bf16(values, n, pinned);
+    if (dtype == DTYPE_E4M3) float_to_e4m3(values, n, pinned);
     step(gpu_copy_in(device, pinned, nbytes, stream));
     wait_for(stream);
     step(gpu_free_pinned(pinned));

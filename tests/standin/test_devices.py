@@ -61,9 +61,19 @@ def test_precision(t, model, data):
     t.exits("auto on 7.0", result, e2e.OK, "device: cpu", "7.0")
     t.exits("cuda on 7.0", t.cuda(model=model, stdin=data, standin={"CC": "7.0"}), e2e.UNUSABLE,
             "7.0", "7.5")
-    for precision in ("fp8", "int8"):
-        result = t.cuda("--precision", precision, model=model, stdin=data)
-        t.exits("%s on a GPU" % precision, result, e2e.UNUSABLE, precision)
+    deep = rig.model(t, layers=3)
+    for cc in ("7.5", "8.6"):
+        result = t.cuda("--precision", "fp8", model=deep, stdin=data, standin={"CC": cc})
+        t.exits("fp8 on %s" % cc, result, e2e.UNUSABLE, cc, "no fp8", "8.9", "--precision bf16")
+    result = t.cuda("--precision", "fp8", model=model, stdin=data)
+    t.exits("fp8 of two layers", result, e2e.UNUSABLE, "first and the last", "has 2")
+    for cc in ("8.9", "12.0"):
+        result = t.cuda("--precision", "fp8", model=deep, stdin=data, standin={"CC": cc})
+        t.exits("fp8 on %s" % cc, result, e2e.OK)
+    result = t.cuda("--precision", "fp8", model=deep, stdin=data, device="cpu")
+    t.exits("fp8 on a CPU", result, e2e.UNUSABLE, "--precision fp8", "on the CPU")
+    result = t.cuda("--precision", "int8", model=model, stdin=data)
+    t.exits("int8 on a GPU", result, e2e.UNUSABLE, "int8")
     result = t.cuda("--precision", "int8", model=model, stdin=data, device="auto")
     if "int8" in e2e.cpu_precisions():
         t.exits("int8 on a GPU or a CPU", result, e2e.OK, "device: cpu, int8", "on a GPU")

@@ -34,11 +34,11 @@ def check_tier(t, what, precision, got, wanted):
     t.check("%s: labels" % what, not wrong, wrong[:3])
 
 
-def test_tiers(t, models, data):
+def test_tiers(t, models, data, precisions=rig.TIERS):
     for name, model in models:
         wanted = t.label("--device", "cpu", *ARGS, model=model, stdin=data).rows()
         t.check("the CPU gives several labels", len({r["label"] for r in wanted}) > 1)
-        for precision in rig.TIERS:
+        for precision in precisions:
             result = t.cuda(*ARGS, "--precision", precision, "--batch-tokens", "200", model=model,
                             stdin=data)
             what = "%s, %s" % (precision, name)
@@ -48,10 +48,10 @@ def test_tiers(t, models, data):
                         result.report.get("launches", 0) > 0, result.report)
 
 
-def test_same_bytes(t, model, lines, settings):
+def test_same_bytes(t, model, lines, settings, precisions=rig.TIERS):
     """In one precision each time: all of them over the runs of this test."""
     data = b"".join(lines)
-    for precision in rig.TIERS:
+    for precision in precisions:
         args = (*ARGS, "--precision", precision)
         first = t.cuda(*args, model=model, stdin=data)
         t.check("%s: exit 0" % precision, first.code == 0, first)
@@ -68,6 +68,19 @@ def test_same_bytes(t, model, lines, settings):
         rows = first.out.splitlines()
         t.check("%s: other neighbours, the same rows" % precision,
                 result.out.splitlines() == [rows[i] for i in some], result)
+
+
+def test_fp8(t, data, lines, settings):
+    """It takes a layer between the first and the last; its record says so."""
+    model = rig.model(t, hidden=64, heads=2, layers=3 if t.short else 5, labels=6)
+    test_tiers(t, [("%d layers" % (3 if t.short else 5), model)], data, ("fp8",))
+    test_same_bytes(t, model, lines, settings[-2:], ("fp8",))
+    path = os.path.join(t.directory(), "out.jsonl")
+    source = e2e.write(os.path.dirname(path), "titles.jsonl", data)
+    result = t.cuda("--precision", "fp8", "-o", path, source, model=model)
+    t.exits("fp8 to a file", result, e2e.OK)
+    record = e2e.json.loads(e2e.read(path + ".meta.json"))
+    t.equal("fp8 in its record", record["settings"]["precision"], "fp8")
 
 
 def test_file(t, model, data):
@@ -103,6 +116,7 @@ def main():
     test_tiers(t, models, data)
     model = models[0][1]
     test_same_bytes(t, model, lines, settings)
+    test_fp8(t, data, lines, settings)
     test_file(t, model, data)
     t.finish()
 

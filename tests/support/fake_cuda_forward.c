@@ -203,7 +203,7 @@ int forward_enqueue(const struct forward *forward, int32_t slot, struct CUstream
     const struct memory_plan *plan = &forward->plan;
     char *block = forward->block;
     int code = matmul_run(forward->matmuls.attention_output, block + plan->hidden,
-                          block + plan->layers, NULL, block + plan->narrow, stream);
+                          block + plan->layers.begin, NULL, block + plan->narrow, stream);
     if (code != 0) return code;
     const struct fake_operation pass = {.kind = OP_PASS,
                                         .to = block,

@@ -20,13 +20,13 @@ static char dir[TEMP_PATH_MAX], sub[TEMP_PATH_MAX], path[TEMP_PATH_MAX];
 
 static struct matmul_shape random_shape(void) {
     struct matmul_shape shape;
-    shape.n_out = 8 * (1 + (int32_t)check_below(&random_state, INT32_MAX / 8));
-    shape.n_in = 8 * (1 + (int32_t)check_below(&random_state, 4));
-    shape.dtype = (enum dtype)check_below(&random_state, 3);
-    shape.epilogue = (enum matmul_epilogue)check_below(&random_state, 3);
-    shape.out_dtype = shape.epilogue == MATMUL_PLAIN && check_below(&random_state, 2) == 0
-                          ? DTYPE_F32
-                          : shape.dtype;
+    const bool is_e4m3 = check_below(&random_state, 4) == 0;
+    shape.n_out = (is_e4m3 ? 16 : 8) * (1 + (int32_t)check_below(&random_state, INT32_MAX / 16));
+    shape.n_in = (is_e4m3 ? 16 : 8) * (1 + (int32_t)check_below(&random_state, 4));
+    shape.dtype = is_e4m3 ? DTYPE_E4M3 : (enum dtype)check_below(&random_state, 3);
+    shape.epilogue = (enum matmul_epilogue)check_below(&random_state, is_e4m3 ? 1 : 3);
+    const bool is_f32 = shape.epilogue == MATMUL_PLAIN && check_below(&random_state, 2) == 0;
+    shape.out_dtype = is_e4m3 ? DTYPE_BF16 : is_f32 ? DTYPE_F32 : shape.dtype;
     return shape;
 }
 

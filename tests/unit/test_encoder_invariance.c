@@ -30,6 +30,11 @@ enum { N_SHORT = 5 };
 
 static enum cpu_precision precision;  // of every encoder below
 static bool is_short;
+#ifdef __SANITIZE_THREAD__
+static const bool slow = true;
+#else
+static const bool slow = false;
+#endif
 
 static struct encoder *open_encoder(const struct model *model, int32_t batch_tokens,
                                     int32_t n_threads, int32_t n_slots) {
@@ -221,7 +226,7 @@ static void check_model(const struct tiny_model_spec *spec, struct check_random 
             check_company(model, titles, sizes[s], n_threads, random);
         }
     }
-    const int n_rounds = is_short ? 10 : 500;
+    const int n_rounds = is_short ? 10 : slow ? 60 : 500;
     check_clients(model, titles, 1, 1, 4 * n_rounds, random);
     check_clients(model, titles, N_CLIENTS, 3, n_rounds, random);
     check_clients(model, titles, 2, 5, n_rounds, random);

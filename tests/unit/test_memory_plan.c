@@ -49,8 +49,9 @@ static void check_stretches(size_t nbytes) {
     n_stretches = 0;
 }
 
-static void add_layer(const struct bert_config *config, const struct layer_places *layer,
-                      size_t begin, size_t e) {
+static void add_layer(const struct bert_config *config, const struct layer_view *view, size_t e) {
+    const struct layer_places *layer = view->places;
+    const size_t begin = view->begin, feed = view->is_e4m3 ? 1 : e;
     const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
     add("qkv weight", begin + layer->qkv_weight, 3 * h * h * e);
     add("qkv bias", begin + layer->qkv_bias, 3 * h * e);
@@ -58,23 +59,30 @@ static void add_layer(const struct bert_config *config, const struct layer_place
     add("attention output bias", begin + layer->attention_output_bias, 4 * h);
     add("attention norm weight", begin + layer->attention_norm_weight, 4 * h);
     add("attention norm bias", begin + layer->attention_norm_bias, 4 * h);
-    add("intermediate weight", begin + layer->intermediate_weight, f * h * e);
+    add("intermediate weight", begin + layer->intermediate_weight, f * h * feed);
     add("intermediate bias", begin + layer->intermediate_bias, 4 * f);
-    add("output weight", begin + layer->output_weight, h * f * e);
+    add("output weight", begin + layer->output_weight, h * f * feed);
     add("output bias", begin + layer->output_bias, 4 * h);
     add("output norm weight", begin + layer->output_norm_weight, 4 * h);
     add("output norm bias", begin + layer->output_norm_bias, 4 * h);
+    if (!view->is_e4m3) return;
+    add("intermediate scales", begin + layer->intermediate_scales, 4 * f);
+    add("output scales", begin + layer->output_scales, 4 * h);
 }
 
-static void add_weights(const struct bert_config *config, const struct memory_plan *plan,
+static void add_weights(const struct memory_request *request, const struct memory_plan *plan,
                         size_t e) {
+    const struct bert_config *config = request->config;
+    const bool is_e4m3 = request->dtype == DTYPE_E4M3;
     const size_t h = (size_t)config->hidden_size, k = (size_t)config->n_labels;
     add("words", plan->word_embeddings, (size_t)config->vocab_size * h * e);
     add("positions", plan->position_embeddings, (size_t)config->max_positions * h * 4);
     add("embedding norm weight", plan->embedding_norm_weight, 4 * h);
     add("embedding norm bias", plan->embedding_norm_bias, 4 * h);
-    for (size_t l = 0; l < (size_t)config->n_layers; l++) {
-        add_layer(config, &plan->layer, plan->layers + l * plan->layer_nbytes, e);
+    for (int32_t l = 0; l < config->n_layers; l++) {
+        const struct layer_view view = memory_plan_layer(plan, l);
+        CHECK(view.is_e4m3 == (is_e4m3 && l > 0 && l + 1 < config->n_layers));
+        add_layer(config, &view, e);
     }
     add("pooler weight", plan->pooler_weight, h * h * e);
     add("pooler bias", plan->pooler_bias, 4 * h);
@@ -87,10 +95,10 @@ static void check_layout(const struct memory_request *request, const struct memo
     const size_t t = (size_t)request->n_rows, n = (size_t)request->n_titles;
     const size_t h = (size_t)config->hidden_size, f = (size_t)config->intermediate_size;
     const size_t e = request->dtype == DTYPE_F32 ? 4 : 2;
-    add_weights(config, plan, e);
+    add_weights(request, plan, e);
     check_stretches(plan->weights_nbytes);
     CHECK(plan->hidden >= plan->weights_nbytes);
-    add_weights(config, plan, e);
+    add_weights(request, plan, e);
     add("hidden", plan->hidden, t * h * e);
     add("cls", plan->cls, n * h * e);
     add("narrow", plan->narrow, t * h * e);
@@ -98,6 +106,10 @@ static void check_layout(const struct memory_request *request, const struct memo
     add("cls context", plan->cls_context, n * h * e);
     add("pooled", plan->pooled, n * h * 4);
     add("scratch", plan->scratch, request->scratch_nbytes);
+    if (request->dtype == DTYPE_E4M3) {
+        add("values", plan->values, t * (f > h ? f : h));
+        add("scales", plan->scales, 4 * t);
+    }
     add("slots", plan->slots, (size_t)request->n_slots * plan->slot.nbytes);
     const int n_common = n_stretches;
     add("qkv", plan->wide, t * 3 * h * e);
@@ -146,8 +158,10 @@ static struct bert_config random_config(void) {
 
 static struct memory_request random_request(const struct bert_config *config) {
     const int32_t n_rows = 1 + below(3000);
+    const enum dtype dtype = (enum dtype)below(4);
+    const bool is_taken = memory_plan_check(config, dtype, NULL) == STATUS_OK;
     return (struct memory_request){.config = config,
-                                   .dtype = (enum dtype)below(3),
+                                   .dtype = is_taken ? dtype : DTYPE_BF16,
                                    .n_rows = n_rows,
                                    .n_titles = 1 + below(n_rows),
                                    .n_slots = 1 + below(9),
@@ -201,9 +215,9 @@ static void test_mbert(void) {
                                        .n_layers = 12,
                                        .n_heads = 12,
                                        .n_labels = 8};
-    const struct memory_request request = {
+    struct memory_request request = {
         .config = &config, .dtype = DTYPE_BF16, .n_rows = 45056, .n_titles = 5632, .n_slots = 3};
-    struct memory_plan plan;
+    struct memory_plan plan, e4m3;
     CHECK(memory_plan_make(&request, &plan));
     const size_t matrices =
         119547U * 768U + 12U * (4U * 768U * 768U + 2U * 768U * 3072U) + 768U * 768U;
@@ -212,14 +226,21 @@ static void test_mbert(void) {
     const size_t rows = 45056U * 768U * 2U;  // hidden, narrow, and four for wide
     CHECK(plan.nbytes - plan.weights_nbytes > 6 * rows);
     CHECK(plan.nbytes - plan.weights_nbytes < 7 * rows);
+    request.dtype = DTYPE_E4M3;  // a byte less for each of ten layers' feed-forward weights
+    CHECK(memory_plan_make(&request, &e4m3));
+    CHECK_INT(e4m3.n_e4m3_layers, 10);
+    CHECK_INT(plan.weights_nbytes - e4m3.weights_nbytes,
+              10U * (2U * 768U * 3072U - 4U * (768U + 3072U)));
+    CHECK_INT((e4m3.nbytes - e4m3.weights_nbytes) - (plan.nbytes - plan.weights_nbytes),
+              45056U * (3072U + 4U));
 }
 
-static void refuses(struct bert_config config, const char *what) {
+static void refuses(struct bert_config config, enum dtype dtype, const char *what) {
     struct error error;
     struct memory_plan plan;
     const struct memory_request request = {
-        .config = &config, .n_rows = 64, .n_titles = 8, .n_slots = 1};
-    CHECK_INT(memory_plan_check(&config, &error), STATUS_MODEL);
+        .config = &config, .dtype = dtype, .n_rows = 64, .n_titles = 8, .n_slots = 1};
+    CHECK_INT(memory_plan_check(&config, dtype, &error), STATUS_MODEL);
     CHECK_CONTAINS(error.text, what);
     CHECK(!memory_plan_make(&request, &plan));
 }
@@ -233,19 +254,27 @@ static void test_refusals(void) {
                                .n_layers = 2,
                                .n_heads = 1,
                                .n_labels = 3};
-    CHECK_INT(memory_plan_check(&good, NULL), STATUS_OK);
+    CHECK_INT(memory_plan_check(&good, DTYPE_F32, NULL), STATUS_OK);
     struct bert_config bad = good;
     bad.n_heads = 4;
-    refuses(bad, "16 wide (64 / 4)");
+    refuses(bad, DTYPE_F32, "16 wide (64 / 4)");
     bad = good;
     bad.hidden_size = 32;
-    refuses(bad, "this model's is 32");
+    refuses(bad, DTYPE_F32, "this model's is 32");
     bad.hidden_size = 1088;
     bad.n_heads = 17;
-    refuses(bad, "this model's is 1088");
+    refuses(bad, DTYPE_F32, "this model's is 1088");
     bad = good;
     bad.intermediate_size = 132;
-    refuses(bad, "this model's is 132");
+    refuses(bad, DTYPE_F32, "this model's is 132");
+    refuses(good, DTYPE_E4M3, "this model has 2; give --precision bf16");
+    bad.n_layers = 3;
+    bad.intermediate_size = 136;
+    refuses(bad, DTYPE_E4M3, "multiple of 16 and at most 4096, this model's is 136");
+    bad.intermediate_size = 4112;
+    refuses(bad, DTYPE_E4M3, "this model's is 4112");
+    bad.intermediate_size = 4096;
+    CHECK_INT(memory_plan_check(&bad, DTYPE_E4M3, NULL), STATUS_OK);
 
     const struct memory_request fine = {
         .config = &good, .n_rows = 64, .n_titles = 64, .n_slots = 1};

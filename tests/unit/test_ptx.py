@@ -58,9 +58,10 @@ def instructions(body, files):
 
 # ---- 1. the header
 
-# What calls the function; what that must come to on sm_75, and from sm_80 on. All probes have the
-# same parameters. Word i behind a pointer x is x[i], x* all four; p and q are the results of the
-# first and the second instruction. The stores to `mark` must not be moved across an access.
+# What calls the function; what that must come to on sm_75, from sm_80 on, and from sm_89 on where
+# that is another. All probes have the same parameters. Word i behind a pointer x is x[i], x* all
+# four; p and q are the results of the first and the second instruction. The stores to `mark` must
+# not be moved across an access.
 PARAMETERS = "const uint32_t *a, const uint32_t *b, const float *d, float *out, int *mark"
 POINTERS = re.findall(r"\*(\w+)", PARAMETERS)
 MMA = ("uint32_t x[4] = {a[0], a[1], a[2], a[3]}, y[2] = {b[0], b[1]};"
@@ -83,6 +84,10 @@ PROBES = {
     "trans": (LDMATRIX % "ldmatrix_x4_trans", TILES % ".trans", TILES % ".trans"),
     "copy": (CP_ASYNC % "cp_async16(out, a)", MARKED % "out* = a*",
              MARKED % "cp.async.cg.shared.global [shared(out)], [a], 16"),
+    "e4m3": ("out[0] = __uint_as_float(pack4_e4m3(d[0], d[1], d[2], d[3]));",
+             "trap; out[0] = 0", "trap; out[0] = 0",
+             "cvt.rn.satfinite.e4m3x2.f32 low, d[1], d[0]; "
+             "cvt.rn.satfinite.e4m3x2.f32 high, d[3], d[2]; out[0] = low; out[1] = high"),
     # Before sm_80 these are nothing at all, so that of two stores the second is left.
     "commit": (CP_ASYNC % "cp_async_commit()", "mark[0] = 2", MARKED % "cp.async.commit_group"),
     "wait": (CP_ASYNC % "cp_async_wait<3>()", "mark[0] = 2", MARKED % "cp.async.wait_group 3"),
@@ -128,7 +133,7 @@ def trace(code):
 def probe_headers(nvcc, root, headers, architecture, directory):
     """Of each of these forms of ptx.cuh, by number, what is wrong on one architecture."""
     kernels = "\n".join(f"__global__ void {name}({PARAMETERS}) {{ {body} }}"
-                        for name, (body, _, _) in PROBES.items())
+                        for name, (body, *_) in PROBES.items())
     source = directory / "probes.cu"
     source.write_text("".join(
         ["#include <cuda_bf16.h>\n#include <cuda_fp16.h>\n#include <stdint.h>\n"]
@@ -140,7 +145,8 @@ def probe_headers(nvcc, root, headers, architecture, directory):
     faults = {i: [] for i in range(len(headers))}
     for mangled, probe in code:
         number, name = re.search(r"header_(\d+)_\d+([a-z]\w*?)E", mangled).groups()
-        wanted, found = PROBES[name][1 if architecture == "sm_75" else 2], trace(probe)
+        wanted = PROBES[name][{"sm_75": 1, "sm_80": 2, "sm_90": -1}[architecture]]
+        found = trace(probe)
         if found != wanted:
             faults[int(number)].append(f"{name} on {architecture}: {found}, wanted: {wanted}")
     return faults
@@ -157,7 +163,9 @@ HEADER_DEFECTS = (
     (r"m16n8k16\.row", "m16n8k8.row"), (r"\.x4\.", ".x2."), (r"\.x4\.shared", ".x4.trans.shared"),
     (r"\.cg", ".ca"), (r"16;\"", '8;"'), (r"commit_group;", "wait_all;"), (r"\+f", "=f"),
     (r"wait_group %0", "wait_group 0"), (r"\(n_groups\)", "(n_groups + 1)"), (r">= 800", ">= 900"),
-    (r">= 800", ">= 750"), (r"__cvta_generic_to_shared\((\w+)\)", r"(uintptr_t)\1"),
+    (r">= 800", ">= 750"), (r">= 890", ">= 1000"), (r">= 890", ">= 800"),
+    (r"low, high\}", "high, low}"), (r"satfinite\.e4m3x2", "satfinite.e5m2x2"),
+    (r"__cvta_generic_to_shared\((\w+)\)", r"(uintptr_t)\1"),
     (r"__trap\(\);", ""), (r"half < 2", "half < 1"), (r"2 \* half", "half"),
     (r"b\[half\]", "b[1 - half]"), (r"uint4( .*?)uint4", r"uint2\1uint2"),
     (r"asm volatile\((\"ldmatrix.*?)\s*: \"memory\"\)", r"asm(\1)"),
@@ -167,7 +175,7 @@ HEADER_DEFECTS = (
 def check_header(nvcc, root, directory):
     text = (root / "cuda/ptx.cuh").read_text()
     for name, n in collections.Counter(re.findall(r"__forceinline__ \w+ (\w+)\(", text)).items():
-        if sum(bool(re.search(rf"\b{name}\b", body)) for body, _, _ in PROBES.values()) < n:
+        if sum(bool(re.search(rf"\b{name}\b", body)) for body, *_ in PROBES.values()) < n:
             yield f"ptx.cuh: {name} has no probe"
     headers, defects = [root / "cuda/ptx.cuh"], [None]
     for pattern, instead in HEADER_DEFECTS:
@@ -180,7 +188,7 @@ def check_header(nvcc, root, directory):
             headers[-1].write_text(text[:place.start()] + changed + text[place.end():])
             defects.append(f"ptx.cuh:{line}: {place.group()!r} made {changed!r}")
     noticed = set()
-    for architecture, forms in (("sm_75", headers), ("sm_80", headers), ("sm_90", headers[:1])):
+    for architecture, forms in (("sm_75", headers), ("sm_80", headers), ("sm_90", headers)):
         faults = probe_headers(nvcc, root, forms, architecture, directory)
         yield from faults[0]
         noticed.update(i for i, found in faults.items() if found)
@@ -197,6 +205,11 @@ NARROW = (
     (r"attention<\w+, 32, (\d+), .*>", "load 8", r"chunk = .*uint2", 4,
      "a lane needs no more of a row of values where a head has 32 elements"),
     (r"attention_cls<.*>|gather_cls", "load 4", r"= .*cu_seqlens\[", 2, "the title: uniform"),
+    (r"(?:layer_norm|gelu)_e4m3<.*>", "load 4", r"row_scales\[row\]", 1, "the row: uniform"),
+    (r"layer_norm_e4m3<(\d)>", "store 8", r"pack4_e4m3\(v", 1, "eight values of a byte"),
+    (r"gelu_e4m3<\d, (\d)>", "store 8", r"pack4_e4m3\(v", 1, "eight values of a byte"),
+    (r"layer_norm_e4m3<.*>", "store 4", r"\*scale =", 1, "one lane has it"),
+    (r"gelu_e4m3<.*>", "store 4", r"args\.scales\[row\] =", 1, "one thread has it"),
     (r"embed<.*>", "load 4", r"args\.(position|token)_ids\[", 2, "the row: uniform"),
     # nvcc unrolls the loop over labels in the smallest, and that of the softmax in all.
     (r"head<1, .>", "load 4", r"args\.bias\[k\]", 3, "the label: uniform"),

@@ -61,7 +61,23 @@ static inline float half_value(uint16_t bits) {
     return float_of_bits(scaled | infinite | sign);
 }
 
+// Sums with 2^14 round to 2^-9, the last place below 2^-6.
+static inline uint32_t e4m3_bits(float x) {
+    const uint32_t bits = bits_of_float(x), magnitude = bits & 0x7fffffffu;
+    const uint32_t sign = bits >> 24 & 0x80u;
+    if (magnitude > 0x7f800000u) return 0x7f;
+    if (magnitude >= 0x43e00000u) return sign | 0x7e;  // from 448 on
+    if (magnitude >= 0x3c800000u) return sign | shift_rounding(magnitude - (120u << 23), 20);
+    return sign | (bits_of_float(float_of_bits(magnitude) + 0x1p14f) & 0xf);
+}
+
 }  // namespace simt
+
+// Of cuda/ptx.cuh.
+static inline uint32_t pack4_e4m3(float a, float b, float c, float d) {
+    return simt::e4m3_bits(a) | simt::e4m3_bits(b) << 8 | simt::e4m3_bits(c) << 16 |
+           simt::e4m3_bits(d) << 24;
+}
 
 #define SIMT_FORMAT(type, bits_of, value_of)                             \
     struct alignas(2) type {                                             \
