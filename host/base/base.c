@@ -143,3 +143,13 @@ const char *path_base(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
+
+char *path_beside(const char *path, const char *prefix, const char *suffix) {
+    const char *base = path_base(path);
+    const size_t cap = strlen(path) + strlen(prefix) + strlen(suffix) + 1;
+    char *beside = malloc(cap);
+    if (beside != NULL) {
+        snprintf(beside, cap, "%.*s%s%s%s", (int)(base - path), path, prefix, base, suffix);
+    }
+    return beside;
+}

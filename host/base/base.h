@@ -105,6 +105,10 @@ enum status path_join(char *path, size_t cap, const char *dir, const char *name,
 // What stands behind the last slash of `path`, a part of it.
 const char *path_base(const char *path);
 
+// A new string: the directory of `path`, then its base name between `prefix` and `suffix`. NULL
+// without memory.
+char *path_beside(const char *path, const char *prefix, const char *suffix);
+
 #ifdef __cplusplus
 }
 #endif

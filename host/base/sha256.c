@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+// The calls that show their state are old ones, which libcrypto 3 warns of; EVP hides it.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct sha256 {
-    EVP_MD_CTX *context;
+    SHA256_CTX context;
     bool failed;  // libcrypto refused an update: sha256_finish will say so
 };
 
@@ -23,8 +25,7 @@ enum status sha256_create(struct sha256 **out, struct error *error) {
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a hash", error);
     if (status != STATUS_OK) return status;
     struct sha256 *hash = memory;
-    hash->context = EVP_MD_CTX_new();
-    if (hash->context == NULL || EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL) != 1) {
+    if (SHA256_Init(&hash->context) != 1) {
         sha256_destroy(hash);
         return no_digest(error);
     }
@@ -33,26 +34,39 @@ enum status sha256_create(struct sha256 **out, struct error *error) {
 }
 
 void sha256_destroy(struct sha256 *hash) {
-    if (hash == NULL) return;
-    EVP_MD_CTX_free(hash->context);
     free(hash);
 }
 
 void sha256_update(struct sha256 *hash, const void *bytes, size_t nbytes) {
-    if (EVP_DigestUpdate(hash->context, bytes, nbytes) != 1) hash->failed = true;
+    if (nbytes > 0 && SHA256_Update(&hash->context, bytes, nbytes) != 1) hash->failed = true;
+}
+
+void sha256_save(const struct sha256 *hash, struct sha256_state *state) {
+    const SHA256_CTX *context = &hash->context;
+    *state = (struct sha256_state){.nbytes = (uint64_t)context->Nh << 29 | context->Nl >> 3};
+    for (int i = 0; i < 8; i++) state->words[i] = context->h[i];
+    memcpy(state->pending, context->data, (size_t)(state->nbytes % SHA256_CBLOCK));
+}
+
+void sha256_restore(struct sha256 *hash, const struct sha256_state *state) {
+    SHA256_CTX *context = &hash->context;
+    for (int i = 0; i < 8; i++) context->h[i] = state->words[i];
+    context->Nh = (SHA_LONG)(state->nbytes >> 29);
+    context->Nl = (SHA_LONG)(state->nbytes << 3);
+    context->num = (unsigned)(state->nbytes % SHA256_CBLOCK);
+    memcpy(context->data, state->pending, context->num);
 }
 
 enum status sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1], struct error *error) {
     static const char digits[] = "0123456789abcdef";
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int n = 0;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
     hex[0] = '\0';
-    if (hash->failed || EVP_DigestFinal_ex(hash->context, digest, &n) != 1) return no_digest(error);
-    for (unsigned int i = 0; i < n; i++) {
+    if (hash->failed || SHA256_Final(digest, &hash->context) != 1) return no_digest(error);
+    for (size_t i = 0; i < sizeof digest; i++) {
         hex[2 * i] = digits[digest[i] >> 4];
         hex[2 * i + 1] = digits[digest[i] & 15];
     }
-    hex[2 * n] = '\0';
+    hex[SHA256_HEX_LEN] = '\0';
     return STATUS_OK;
 }
 

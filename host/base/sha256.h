@@ -16,6 +16,16 @@ enum status sha256_create(struct sha256 **out, struct error *error);
 void sha256_destroy(struct sha256 *hash);  // NULL is fine
 void sha256_update(struct sha256 *hash, const void *bytes, size_t nbytes);
 
+// Where a hash stands, to go on from in another process: sha256_restore makes `hash`, a fresh one,
+// what the saved one was. Plain numbers, of any value; only `nbytes % 64` bytes are pending.
+struct sha256_state {
+    uint32_t words[8];
+    uint64_t nbytes;
+    unsigned char pending[64];
+};
+void sha256_save(const struct sha256 *hash, struct sha256_state *state);
+void sha256_restore(struct sha256 *hash, const struct sha256_state *state);
+
 // The digest of all that was fed, in lower-case hex with a NUL. Ends the hash: destroy it next.
 // STATUS_IO, and an empty string, where libcrypto failed on the way.
 enum status sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1], struct error *error);

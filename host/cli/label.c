@@ -3,7 +3,7 @@
 // `wader label`: the job. Each input runs through the pipeline to its output; what is committed,
 // and when, is told in host/job/commit.h.
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,88 +11,12 @@
 #include "host/cli/catalog.h"
 #include "host/cli/commands.h"
 #include "host/cli/label_audit.h"
-#include "host/cli/label_extras.h"
-#include "host/cli/label_setup.h"
+#include "host/cli/label_run.h"
 #include "host/cli/report.h"
 #include "host/cli/stop.h"
 #include "host/job/commit.h"
 #include "host/job/plan.h"
 #include "host/job/provenance.h"
-
-enum { POLL_MS = 100 };
-
-struct job {
-    const struct options *options;
-    enum replay_what replay;
-    struct bad_limit limit;
-    struct plan plan;
-    struct engine engine;
-    struct provenance_task *provenance;
-    struct totals totals;
-    struct progress progress;
-};
-
-// One input on its way.
-struct run {
-    const struct plan_item *item;
-    struct item_formats formats;
-    struct input *input;
-    struct output *output;
-    struct extras extras;
-    struct commit_lock lock;
-    struct totals totals;
-    bool is_done;         // by an earlier run
-    struct audit *audit;  // NULL: none
-};
-
-_Noreturn static void leave_early(void) {
-    report_note(
-        "stopped by a signal; outputs finished so far are complete: run the same command "
-        "again for the rest");
-    _exit(STATUS_AGAIN);
-}
-
-// A signal asked us to stop: nothing of this output may stay, and waiting for threads that may be
-// waiting for a pipe is no use.
-_Noreturn static void stop_now(struct run *run) {
-    if (run->output != NULL) output_abandon(run->output);
-    if (run->extras.rejects != NULL) output_abandon(run->extras.rejects);
-    commit_lock_release(&run->lock);
-    leave_early();
-}
-
-static enum status stream(struct job *job, struct run *run, struct totals *totals,
-                          struct error *error) {
-    const struct options *options = job->options;
-    const bool may_be_jsonl = options->input_format == INPUT_AUTO && !options->quiet &&
-                              run->formats.record.kind == RECORD_TEXT;
-    const struct pipeline_config config = {
-        .encoder = job->engine.encoder,
-        .tokenizer = job->engine.tokenizer,
-        .record_format = run->formats.record,
-        .row_format = run->formats.row,
-        .header = options->header && run->formats.row.kind == ROW_TSV,
-        .max_length = job->engine.max_length,
-        .n_tokenizers = n_tokenizers(job->engine.n_threads),
-        .flush_ms = strcmp(run->item->output, "-") == 0 ? IDLE_MS : -1,
-        .record_nbytes_max = (size_t)options->max_record_bytes,
-        .replay = job->replay,
-        .fail_on_bad = options->on_bad == ON_BAD_FAIL,
-        .first_line =
-            may_be_jsonl ? text_checker_of(&run->extras.watch) : (struct first_line_reader){0},
-        .watcher = record_watcher_of(&run->extras.watch),
-        .audit = run->audit,
-    };
-    struct pipeline *pipeline;
-    enum status status = pipeline_start(&config, run->input, run->output, &pipeline, error);
-    if (status != STATUS_OK) return status;
-    while (!pipeline_poll(pipeline, POLL_MS, totals)) {
-        if (stop_asked()) stop_now(run);
-        if (options->quiet) continue;
-        progress_show(&job->progress, input_name(run->input), totals);
-    }
-    return pipeline_finish(pipeline, totals, error);
-}
 
 static enum status check_limit(const struct job *job, const struct run *run,
                                const struct totals *totals, struct error *error) {
@@ -134,7 +58,7 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, bo
     provenance.settings = run->formats.settings.bytes;
     status = commit_look(run->item->output, run->item->input, &provenance, &run->lock, stop_asked,
                          &found, error);
-    if (status == STATUS_AGAIN) stop_now(run);
+    if (status == STATUS_AGAIN) label_stop(run);
     if (status != STATUS_OK) return status;
     if (found.state == COMMIT_STRANGE && !options->force) {
         return error_set(error, STATUS_USAGE,
@@ -165,6 +89,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
         .input = run->input,
         .totals = totals,
         .marks = extras_marks(&run->extras),
+        .n_before = resume_before(&run->resume).records,
         .seconds = seconds,
         .hardware = job->engine.hardware,
     };
@@ -193,29 +118,78 @@ static void start_progress(struct job *job) {
     job->progress.total_nbytes = total;
 }
 
-static enum status label_stream(struct job *job, struct run *run, double begin,
-                                struct error *error) {
+// Only what can be read and written again from any place can be gone on with. A damaged input is
+// labelled as far as a survey of the whole of it says, and a rejects file is replayed, in one go.
+static bool may_go_on(const struct job *job, const struct run *run) {
+    return strcmp(run->item->output, "-") != 0 && strcmp(run->item->input, "-") != 0 &&
+           input_can_be_reopened(run->input) && !job->options->salvage &&
+           job->replay == REPLAY_NOTHING;
+}
+
+// Opens output and rejects; where an earlier run left them, if that can be.
+static enum status open_outputs(struct job *job, struct run *run, struct error *error) {
+    const struct plan_item *item = run->item;
+    const bool rejects = job->options->on_bad == ON_BAD_REJECT;
+    if (rejects) run->rejects_path = rejects_path(item->output);
+    if (rejects && run->rejects_path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    if (!may_go_on(job, run)) {
+        if (strcmp(item->output, "-") != 0) resume_clear(item->output);
+        enum status status = output_open(item->output, &run->output, error);
+        if (status != STATUS_OK || !rejects) return status;
+        return output_open(run->rejects_path, &run->rejects, error);
+    }
+    run->resume = (struct resume){
+        .options = job->options,
+        .engine = &job->engine,
+        .provenance = job->provenance,
+        .input_path = item->input,
+        .paths = {item->output, run->rejects_path},
+        .n_outputs = rejects ? 2 : 1,
+        .settings = run->formats.settings.bytes,
+    };
+    enum status status = resume_begin(&run->resume, stop_asked, &run->input, error);
+    run->output = run->resume.outputs[0];
+    run->rejects = run->resume.outputs[1];
+    return status;
+}
+
+// Opens all that the input's rows and what is beside them need.
+static enum status begin_outputs(struct job *job, struct run *run, struct error *error) {
+    const struct options *options = job->options;
+    enum status status =
+        extras_open(options, run->item->input, run->item->output, &run->extras, error);
+    if (status == STATUS_OK) status = open_outputs(job, run, error);
+    if (status == STATUS_OK) {
+        const struct totals before = resume_before(&run->resume);
+        status = extras_begin(&run->extras, options, run->input, run->item->input,
+                              &run->formats.record, run->rejects, &before, error);
+    }
+    if (status == STATUS_AGAIN) label_stop(run);
+    if (status != STATUS_OK) return status;
+    return open_audit(options, &job->engine, &run->formats, input_name(run->input), &run->audit,
+                      error);
+}
+
+static enum status label_input(struct job *job, struct run *run, double begin,
+                               struct error *error) {
     const bool is_file = strcmp(run->item->output, "-") != 0;
     struct totals totals = {0};
-    enum status status = extras_open(job->options, run->input, run->item->input, run->item->output,
-                                     &run->formats.record, &run->extras, error);
-    if (status == STATUS_AGAIN) stop_now(run);
-    if (status == STATUS_OK) status = output_open(run->item->output, &run->output, error);
-    if (status == STATUS_OK) {
-        status = open_audit(job->options, &job->engine, &run->formats, input_name(run->input),
-                            &run->audit, error);
-    }
-    if (status == STATUS_OK) status = stream(job, run, &totals, error);
+    enum status status = begin_outputs(job, run, error);
+    if (status == STATUS_OK) status = label_stream(job, run, &totals, error);
     if (status == STATUS_OK && is_file) status = check_limit(job, run, &totals, error);
     if (status == STATUS_OK) status = check_audit(run->audit, &totals, error);
-    if (status == STATUS_AGAIN && stop_asked()) stop_now(run);
+    if (status == STATUS_AGAIN && stop_asked()) label_stop(run);
     if (status == STATUS_OK) {
         status = is_file ? commit(job, run, &totals, now_seconds() - begin, error)
                          : output_commit(run->output, error);
     }
     if (status != STATUS_OK) return status;
-    totals_add(&job->totals, &totals);  // the summary is of what is there
     run->totals = totals;
+    run->fresh = totals;
+    const struct totals before = resume_before(&run->resume);
+    totals_since(&run->fresh, &before);
+    totals_add(&job->totals,
+               &run->fresh);  // the summary is of what this run added to what is there
     extras_tell(&run->extras, job->options, &totals);
     return is_file ? STATUS_OK : check_limit(job, run, &totals, error);
 }
@@ -227,11 +201,12 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     enum status status =
         item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
     if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
-    if (stop_asked()) leave_early();  // between two inputs, or while a FIFO had no writer
+    if (stop_asked()) label_leave();  // between two inputs, or while a FIFO had no writer
     if (status == STATUS_OK && is_file) {
         status = prepare_file(job, run, &skip, &was_salvaged, error);
     }
-    if (status == STATUS_OK && !skip) status = label_stream(job, run, begin, error);
+    if (status == STATUS_OK && skip) resume_clear(run->item->output);
+    if (status == STATUS_OK && !skip) status = label_input(job, run, begin, error);
     if (status != STATUS_OK) return status;
     run->is_done = skip;
     if (was_salvaged) {
@@ -249,9 +224,12 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
     enum status status = run_item(job, &run, error);
     progress_pass(&job->progress, nbytes_of(item->input), run.totals.records, !run.is_done);
     if (status == STATUS_OK && !run.is_done && job->plan.n_items > 1 && !job->options->quiet) {
-        report_shard(&job->progress, item->output, &run.totals, now_seconds() - begin);
+        report_shard(&job->progress, item->output, &run.fresh, now_seconds() - begin);
     }
+    resume_end(&run.resume, status);
     output_close(run.output);
+    output_close(run.rejects);
+    free(run.rejects_path);
     audit_destroy(run.audit);
     commit_lock_release(&run.lock);
     input_close(run.input);

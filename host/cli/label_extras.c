@@ -7,31 +7,26 @@
 
 #include "host/cli/report.h"
 #include "host/cli/stop.h"
+#include "host/stream/recount.h"
 
-static enum status open_rejects(struct extras *extras, struct error *error) {
-    char *path = rejects_path(extras->output);
-    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    enum status status = output_open(path, &extras->rejects, error);
-    free(path);
-    return status;
-}
-
-enum status extras_open(const struct options *options, struct input *input, const char *input_path,
-                        const char *output_path, const struct record_format *format,
-                        struct extras *extras, struct error *error) {
-    const enum trailing trailing = (enum trailing)options->trailing;
+enum status extras_open(const struct options *options, const char *input_path,
+                        const char *output_path, struct extras *extras, struct error *error) {
     enum status status = STATUS_OK;
     *extras = (struct extras){.output = output_path};
     if (options->salvage) {
-        status = salvage_survey(input_path, trailing, stop_asked, &extras->salvage, error);
+        status = salvage_survey(input_path, (enum trailing)options->trailing, stop_asked,
+                                &extras->salvage, error);
     }
     if (status == STATUS_OK && options->count_duplicates) {
         status = id_set_create(ID_SET_MOST, &extras->ids, error);
     }
-    if (status == STATUS_OK && options->on_bad == ON_BAD_REJECT) {
-        status = open_rejects(extras, error);
-    }
-    input_set_rules(input, (struct input_rules){.trailing = trailing,
+    return status;
+}
+
+enum status extras_begin(struct extras *extras, const struct options *options, struct input *input,
+                         const char *input_path, const struct record_format *format,
+                         struct output *rejects, const struct totals *before, struct error *error) {
+    input_set_rules(input, (struct input_rules){.trailing = (enum trailing)options->trailing,
                                                 .plain_nbytes_max = extras->salvage.plain_nbytes});
     extras->watch = (struct watch){
         .input = input,
@@ -39,14 +34,16 @@ enum status extras_open(const struct options *options, struct input *input, cons
         .record_nbytes_max = (size_t)options->max_record_bytes,
         .quiet = options->quiet,
         .verbose = options->verbose,
-        .rejects = extras->rejects,
+        .rejects = rejects,
+        .n_rejects = rejects != NULL ? totals_bad(before) : 0,
         .ids = extras->ids,
     };
-    return status;
+    if (extras->ids == NULL || before->records == 0) return STATUS_OK;
+    return recount_ids(input_path, format, (size_t)options->max_record_bytes, before->records,
+                       stop_asked, extras->ids, error);
 }
 
 void extras_close(struct extras *extras) {
-    output_close(extras->rejects);
     id_set_destroy(extras->ids);
     buffer_free(&extras->watch.line);
     *extras = (struct extras){0};
@@ -54,7 +51,7 @@ void extras_close(struct extras *extras) {
 
 struct marks extras_marks(const struct extras *extras) {
     return (struct marks){
-        .rejects = extras->watch.n_rejects > 0 ? extras->rejects : NULL,
+        .rejects = extras->watch.n_rejects > 0 ? extras->watch.rejects : NULL,
         .n_rejects = extras->watch.n_rejects,
         .ids = extras->ids,
         .salvage = &extras->salvage,

@@ -13,17 +13,22 @@
 // A zeroed struct is none; extras_close may follow any of the calls.
 struct extras {
     const char *output;      // its path, or "-"
-    struct output *rejects;  // NULL: --on-bad is not reject
     struct id_set *ids;      // NULL: not counted
     struct salvage salvage;  // zeros without --salvage
     struct watch watch;
 };
 
-// Opens what `options` ask for and gives `input` its rules. `format`, like all others, outlives the
-// run. STATUS_AGAIN when a signal came while a damaged input was looked through.
-enum status extras_open(const struct options *options, struct input *input, const char *input_path,
-                        const char *output_path, const struct record_format *format,
-                        struct extras *extras, struct error *error);
+// Makes ready what `options` ask for, before there is an output. STATUS_AGAIN when a signal came
+// while a damaged input was looked through.
+enum status extras_open(const struct options *options, const char *input_path,
+                        const char *output_path, struct extras *extras, struct error *error);
+
+// Gives `input`, which nothing was read of, its rules, and takes up what an earlier run made of its
+// first records, `before`. `rejects` is NULL where --on-bad is not reject. All that is pointed to
+// outlives the run. STATUS_AGAIN when a signal came while ids were counted again.
+enum status extras_begin(struct extras *extras, const struct options *options, struct input *input,
+                         const char *input_path, const struct record_format *format,
+                         struct output *rejects, const struct totals *before, struct error *error);
 void extras_close(struct extras *extras);
 
 // For the commit record, once the run is over.

@@ -34,6 +34,19 @@ static void find_running(struct merge *merge) {
     }
 }
 
+// Rows of a part of an input are no catalog's.
+static void find_salvaged(struct merge *merge) {
+    for (size_t i = 0; i < merge->set.n; i++) {
+        if (!merge->set.items[i].record.salvaged) continue;
+        merge->n_more++;
+        buffer_add_text(&merge->more, "salvaged   ");
+        catalog_add_name(&merge->more, merge->set.items[i].output);
+        buffer_add_text(&merge->more,
+                        ": its input was damaged, and these are the rows before that; label it "
+                        "again when its input is whole\n");
+    }
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -76,6 +89,7 @@ static enum status verify(struct merge *merge, struct error *error) {
     if (status == STATUS_OK) status = verify_run(merge->options, &merge->set, error);
     if (status != STATUS_OK) return status;
     find_running(merge);
+    find_salvaged(merge);
     return find_strangers(merge, error);
 }
 

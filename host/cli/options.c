@@ -206,6 +206,7 @@ enum status options_parse(int argc, char **argv, struct options *options, struct
                                 .lengths = "titles",
                                 .repeats = 5,
                                 .seconds = 40,
+                                .checkpoint_seconds = 10,
                                 .sample = 32,
                                 .seed = 1};
     enum status status = parse_command(argc, argv, options, error);

@@ -75,6 +75,7 @@ struct options {
     int repeats, seconds, seed;
     int shards;  // 0: not given
     int sample;  // MiB
+    int checkpoint_seconds;
     bool header, force, hex, json, quiet, verbose;
     bool exact, ids, quick, salvage, count_duplicates;
     char **inputs;  // [n_inputs], the rest of the command line

@@ -97,6 +97,9 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "tokenizer's plain path, logits in fp32 on the CPU with plain kernels; where they\n"
      "disagree the output is not committed (exit 6). Takes the weights in fp32 once more,\n"
      "2 KB a row, and about as long as N titles in fp32 (default 0: none)"},
+    {"checkpoint-seconds", 0, KIND_INT, AT(checkpoint_seconds), LABEL, 0, NULL, "S",
+     "how often the way so far is saved, for the same command to go on from after a crash\n"
+     "(default 10; 0: as often as possible); not of stdin, to stdout, or with --salvage"},
     {"shard", 0, KIND_TEXT, AT(shard), LABEL | PLAN | STATUS | VERIFY, 0, NULL, "I/N|auto",
      "take the I-th share (from 0) of the inputs, whole files; auto: the one that Slurm's\n"
      "array variables tell, or JOB_COMPLETION_INDEX (Kubernetes) or\n"

@@ -54,11 +54,13 @@ void progress_start(struct progress *progress, enum progress_mode mode) {
     *progress = (struct progress){.mode = mode, .started = now, .shown = now};
 }
 
-// "43 %, 0:12:09 to go", from the share of the file's bytes behind the last row.
-static void describe_rest(char *text, size_t cap, double share, double elapsed) {
+// "43 %, 0:12:09 to go", from the share of the file's bytes behind the last row, and the share that
+// was done before.
+static void describe_rest(char *text, size_t cap, double share, double before, double elapsed) {
     text[0] = '\0';
-    if (!(share > 0.0)) return;
-    const unsigned long rest = (unsigned long)(elapsed * (1.0 - share) / share + 0.5);
+    if (!(share > before)) return;
+    const double seconds = elapsed * (1.0 - share) / (share - before);
+    const unsigned long rest = (unsigned long)(seconds + 0.5);
     snprintf(text, cap, ", %.0f %%, %lu:%02lu:%02lu to go", 100.0 * share, rest / 3600,
              rest / 60 % 60, rest % 60);
 }
@@ -100,6 +102,11 @@ void progress_pass(struct progress *progress, uint64_t nbytes, uint64_t titles, 
     }
 }
 
+void progress_resume(struct progress *progress, const struct totals *before) {
+    progress->before_titles += before->records;
+    progress->before_nbytes += before->consumed_nbytes;
+}
+
 // "a.jsonl.gz", or "3 of 20 files, a.jsonl.gz".
 static void describe_place(const struct progress *progress, const char *name, char *text,
                            size_t cap) {
@@ -123,11 +130,14 @@ void progress_show(struct progress *progress, const char *name, const struct tot
         show_json(progress, name, "titles", titles, elapsed, share);
         return;
     }
+    const double before = progress->total_nbytes > 0
+                              ? (double)progress->before_nbytes / (double)progress->total_nbytes
+                              : 0.0;
     char place[1100], count[32], rate[32], rest[64];
     describe_place(progress, name, place, sizeof place);
-    describe_rest(rest, sizeof rest, share, elapsed);
+    describe_rest(rest, sizeof rest, share, before, elapsed);
     with_commas(titles, count);
-    with_commas((uint64_t)((double)titles / elapsed + 0.5), rate);
+    with_commas((uint64_t)((double)(titles - progress->before_titles) / elapsed + 0.5), rate);
     if (progress->mode == PROGRESS_TTY) {
         fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", place, count, rate, rest);
     } else {
@@ -145,7 +155,7 @@ void progress_show_bytes(struct progress *progress, const char *name, uint64_t d
         return;
     }
     char done[32], rest[64];
-    describe_rest(rest, sizeof rest, share, elapsed);
+    describe_rest(rest, sizeof rest, share, 0.0, elapsed);
     with_commas(done_nbytes >> 20, done);
     if (progress->mode == PROGRESS_TTY) {
         fprintf(stderr, "\r\033[Kwader: %s: %s MiB%s", name, done, rest);

@@ -21,10 +21,13 @@ struct progress {
     size_t n_files, n_behind;  // inputs, where there are several; and those that are behind us
     uint64_t total_nbytes;     // of the inputs that there is work for; 0 where nobody knows
     uint64_t behind_nbytes, behind_titles;  // of those behind us
+    uint64_t before_nbytes, before_titles;  // by earlier runs: no measure of this one's pace
 };
 void progress_start(struct progress *progress, enum progress_mode mode);
 // Shows the figures if it is time to: `totals` are those of the input that is being worked on.
 void progress_show(struct progress *progress, const char *name, const struct totals *totals);
+// The input that is begun now was begun by an earlier run.
+void progress_resume(struct progress *progress, const struct totals *before);
 // An input is behind us: it was worked on, or there was nothing to do.
 void progress_pass(struct progress *progress, uint64_t nbytes, uint64_t titles, bool worked);
 

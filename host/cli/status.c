@@ -59,6 +59,13 @@ static bool any_again(const struct overview *overview) {
 
 // ---- text
 
+static void add_saved(const struct survey_item *item, struct buffer *out) {
+    char count[32];
+    if (item->saved_rows == 0) return;
+    buffer_add_format(out, ": %s rows are saved", with_commas(item->saved_rows, count));
+    if (item->saved_share > 0.0) buffer_add_format(out, ", %.0f %%", 100.0 * item->saved_share);
+}
+
 static void add_text(const struct overview *overview, struct buffer *out) {
     const struct plan *plan = &overview->plan;
     char count[32];
@@ -86,6 +93,7 @@ static void add_text(const struct overview *overview, struct buffer *out) {
             buffer_add_text(out, "  of ");
             catalog_add_name(out, plan->items[i].input);
         }
+        add_saved(&overview->items[i], out);
         buffer_add_text(out, "\n");
     }
     if (left_out > 0) buffer_add_format(out, "... and %zu more; -v shows all\n", left_out);
@@ -125,6 +133,10 @@ static void add_json(const struct overview *overview, struct buffer *out) {
         if (item->state == OUTPUT_DONE) {
             buffer_add_format(out, ", \"rows\": %llu, \"bad\": %llu",
                               (unsigned long long)item->rows, (unsigned long long)item->bad);
+        }
+        if (item->saved_rows > 0) {
+            buffer_add_format(out, ", \"saved_rows\": %llu, \"saved_share\": %.4f",
+                              (unsigned long long)item->saved_rows, item->saved_share);
         }
         buffer_add_text(out, "}");
     }

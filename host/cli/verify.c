@@ -81,6 +81,12 @@ void verify_add_json(const struct verify_set *set, struct buffer *out) {
             buffer_add_format(out, ", \"rows\": %llu, \"sha256\": \"%s\"",
                               (unsigned long long)item->record.rows_out, item->record.sha256);
         }
+        if (item->record.salvaged) buffer_add_text(out, ", \"salvaged\": true");
+        if (item->record.trailing) buffer_add_text(out, ", \"trailing\": true");
+        if (item->record.has_rejects) {
+            buffer_add_format(out, ", \"rejects\": %llu",
+                              (unsigned long long)item->record.rejects_rows);
+        }
         if (item->verdict != VERDICT_GOOD) {
             buffer_add_text(out, ", \"what\": ");
             buffer_add_json_string(out, span_text(item->what));

@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,115 +15,6 @@
 #include "host/job/success.h"
 
 enum { RECORD_SCHEMA = 1, RECORD_FILE_NBYTES_MAX = 1 << 20 };
-
-// A new string: the output's directory, a prefix and a suffix around its base name.
-static char *beside(const char *output, const char *prefix, const char *suffix) {
-    const char *base = path_base(output);
-    const size_t cap = strlen(output) + strlen(prefix) + strlen(suffix) + 1;
-    char *path = malloc(cap);
-    if (path != NULL) {
-        snprintf(path, cap, "%.*s%s%s%s", (int)(base - output), output, prefix, base, suffix);
-    }
-    return path;
-}
-
-static enum status lock_failed(struct commit_lock *lock, const char *output, int reason,
-                               struct error *error) {
-    const bool refused = lock->fd >= 0 && reason != EWOULDBLOCK;
-    if (refused) unlink(lock->path);  // it locks nothing
-    if (lock->fd >= 0) close(lock->fd);
-    free(lock->path);
-    *lock = (struct commit_lock){.fd = -1};
-    if (reason == EWOULDBLOCK) {
-        return error_set(error, STATUS_LOCKED,
-                         "%s: another run is writing it; wait for that run, or stop it", output);
-    }
-    if (refused) {
-        return error_set(error, STATUS_IO,
-                         "%s: the file system of its directory takes no locks (flock: %s), and "
-                         "without one two runs could write the same output; give a directory "
-                         "elsewhere, or mount it with locks",
-                         output, strerror(reason));
-    }
-    return error_set(error, STATUS_IO, "%s: cannot be written: %s", output, strerror(reason));
-}
-
-// The lock is ours, so an attempt that left its lock file is dead, and so is what else it left.
-static void sweep(const char *output) {
-    char *record = beside(output, "", ".meta.json");
-    char *rejects = rejects_path(output);
-    output_sweep(output);
-    if (rejects != NULL) output_sweep(rejects);
-    free(rejects);
-    if (record != NULL) output_sweep(record);
-    free(record);
-}
-
-// Somebody who only looks (commit_lock_look) holds it for no longer than a moment.
-static bool take(int fd) {
-    for (int tries = 3; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
-        if (errno == EINTR) continue;
-        if (errno != EWOULDBLOCK || tries-- == 0) return false;
-        poll(NULL, 0, 10);
-    }
-    return true;
-}
-
-enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error) {
-    *lock = (struct commit_lock){.fd = -1, .path = beside(output, ".", ".lock")};
-    if (lock->path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    for (;;) {
-        const bool existed = access(lock->path, F_OK) == 0 || errno != ENOENT;
-        lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (lock->fd < 0) return lock_failed(lock, output, errno, error);
-        if (!take(lock->fd)) return lock_failed(lock, output, errno, error);
-        // The run before may have removed the file between our open and our lock: then another file
-        // has, or will have, the name, and this lock would protect nothing.
-        struct stat ours, named;
-        if (fstat(lock->fd, &ours) != 0) return lock_failed(lock, output, errno, error);
-        const bool is_named = stat(lock->path, &named) == 0;
-        if (!is_named && errno != ENOENT) return lock_failed(lock, output, errno, error);
-        if (is_named && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
-            lock->was_left = ours.st_size > 0;
-            if (existed) sweep(output);
-            return STATUS_OK;
-        }
-        close(lock->fd);
-    }
-}
-
-// What counts is that the file is not empty: one byte of it makes the mark.
-static enum status mark(struct commit_lock *lock, struct error *error) {
-    ssize_t n;
-    do {
-        n = write(lock->fd, "wader\n", 6);
-    } while (n < 0 && errno == EINTR);
-    if (n > 0 && fsync(lock->fd) == 0) return STATUS_OK;
-    return error_set(error, STATUS_IO, "%s: %s", lock->path, strerror(errno));
-}
-
-void commit_lock_release(struct commit_lock *lock) {
-    if (lock->path == NULL) return;
-    if (!lock->keep) unlink(lock->path);
-    close(lock->fd);
-    free(lock->path);
-    *lock = (struct commit_lock){.fd = -1};
-}
-
-enum commit_lock_state commit_lock_look(const char *output) {
-    char *path = beside(output, ".", ".lock");
-    const int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    struct stat info;
-    enum commit_lock_state state = COMMIT_LOCK_FREE;
-    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0) {
-        state = COMMIT_LOCK_HELD;
-    } else if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0) {
-        state = COMMIT_LOCK_MARKED;
-    }
-    if (fd >= 0) close(fd);
-    free(path);
-    return state;
-}
 
 // ---- looking at a record
 
@@ -225,7 +114,7 @@ enum status commit_look(const char *output, const char *input, const struct prov
         if (errno == ENOENT) return STATUS_OK;
         return error_set(error, STATUS_IO, "%s: %s", output, strerror(errno));
     }
-    char *path = beside(output, "", ".meta.json");
+    char *path = path_beside(output, "", ".meta.json");
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
     struct buffer text = {0};
     struct json_value record;
@@ -314,6 +203,10 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
                           (unsigned long long)facts->totals->audit.rows,
                           facts->totals->audit.apart);
     }
+    if (facts->n_before > 0) {
+        buffer_add_format(buffer, "  \"resumed\": {\"rows\": %llu},\n",
+                          (unsigned long long)facts->n_before);
+    }
     buffer_add_text(buffer, "  \"started\": ");
     add_time(buffer, end - (time_t)facts->seconds);
     buffer_add_text(buffer, ",\n  \"finished\": ");
@@ -338,7 +231,7 @@ static enum status prepare_record(const char *path, const struct commit_facts *f
 // From the mark on, what stands at the output's name is ours to finish.
 static enum status replace(const struct commit_facts *facts, const char *record_path,
                            struct output *record, struct commit_lock *lock, struct error *error) {
-    enum status status = mark(lock, error);
+    enum status status = commit_lock_mark(lock, error);
     if (status == STATUS_OK) status = success_withdraw(facts->output_path, NULL, error);
     if (status != STATUS_OK) return status;
     if (unlink(record_path) != 0 && errno != ENOENT) {
@@ -376,7 +269,7 @@ static enum status check_figures(const struct commit_facts *facts, struct error 
 
 enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
                            struct commit_lock *lock, struct error *error) {
-    char *path = beside(facts->output_path, "", ".meta.json");
+    char *path = path_beside(facts->output_path, "", ".meta.json");
     if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
     struct output *record = NULL;
     enum status status = check_figures(facts, error);

@@ -15,6 +15,7 @@
 
 #include "host/base/base.h"
 #include "host/base/sha256.h"
+#include "host/job/commit_lock.h"
 #include "host/job/marks.h"
 #include "host/stream/pipeline.h"
 
@@ -29,27 +30,6 @@ struct provenance {
 // What the names beside an output's may add to its own: a dot in front, the longest suffix, and
 // what makes the name of an unfinished file unique.
 enum { COMMIT_NAME_ROOM = 1 + (sizeof REJECTS_SUFFIX - 1) + 32 };
-
-struct commit_lock {
-    char *path;
-    int fd;
-    bool was_left;  // an earlier attempt died while it replaced the output
-    bool keep;      // leave the marked file: the output lost its record and got no new one
-};
-
-// STATUS_LOCKED when another run works on `output`, STATUS_IO when its directory takes no file. The
-// lock also sweeps away what a dead attempt left. A zeroed lock is none, and may be released.
-enum status commit_lock_take(const char *output, struct commit_lock *lock, struct error *error);
-void commit_lock_release(struct commit_lock *lock);
-
-// What a look from outside tells of the lock on `output`. A run that takes the lock at this very
-// moment tries again, so looking does not disturb it.
-enum commit_lock_state {
-    COMMIT_LOCK_FREE,    // no run works on it
-    COMMIT_LOCK_MARKED,  // nor here, but one died while it replaced the output
-    COMMIT_LOCK_HELD,
-};
-enum commit_lock_state commit_lock_look(const char *output);
 
 enum commit_state {
     COMMIT_ABSENT,   // no output, or one that an interrupted attempt left
@@ -76,6 +56,7 @@ struct commit_facts {
     const struct input *input;  // read to its end
     const struct totals *totals;
     struct marks marks;
+    uint64_t n_before;     // of its rows, written by attempts that did not finish
     double seconds;        // that the run took
     const char *hardware;  // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
 };

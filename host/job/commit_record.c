@@ -86,6 +86,24 @@ static void read_rows(struct reading *reading, struct json_value object,
     }
 }
 
+// What only some records have (marks.h).
+static void read_marks(struct reading *reading, struct json_value object,
+                       struct commit_record *record) {
+    struct json_value value;
+    record->salvaged = json_member(object, "salvaged", &value);
+    record->trailing = json_member(object, "trailing", &value);
+    record->has_rejects = json_member(object, "rejects", &value);
+    if (reading->status != STATUS_OK || !record->has_rejects) return;
+    const struct json_value rejects = member(reading, object, "", "rejects", JSON_OBJECT);
+    record->rejects_rows = count(reading, rejects, "rejects", "rows");
+    record->rejects_file_nbytes = count(reading, rejects, "rejects", "file_nbytes");
+    record->rejects_nbytes = count(reading, rejects, "rejects", "nbytes");
+    digest(reading, rejects, "rejects", "sha256", record->rejects_sha256);
+    if (reading->status == STATUS_OK && record->rejects_rows != record->bad) {
+        fail(reading, "rejects", "rows", "is not rows.bad");
+    }
+}
+
 enum status commit_record_parse(struct commit_record *record, struct error *error) {
     struct reading reading = {STATUS_OK, error};
     struct json_value object;
@@ -120,6 +138,7 @@ enum status commit_record_parse(struct commit_record *record, struct error *erro
         record->hardware = (struct json_value){.type = JSON_NULL};
     }
     read_rows(&reading, object, record);
+    read_marks(&reading, object, record);
     return reading.status;
 }
 

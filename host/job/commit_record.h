@@ -23,6 +23,10 @@ struct commit_record {
     uint64_t input_nbytes, file_nbytes, nbytes;  // of the input; of the output, and inflated
     uint64_t rows_in, rows_out, labelled, truncated, abstained, bad, tokens;
     char input_sha256[SHA256_HEX_LEN + 1], sha256[SHA256_HEX_LEN + 1];
+    bool has_rejects;  // a file of that many lines stands beside the output
+    uint64_t rejects_rows, rejects_file_nbytes, rejects_nbytes;
+    char rejects_sha256[SHA256_HEX_LEN + 1];
+    bool salvaged, trailing;  // not all of the input was read: see marks.h
     char model_sha256[SHA256_HEX_LEN + 1], tokenizer_sha256[SHA256_HEX_LEN + 1];
 };
 

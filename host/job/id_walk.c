@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/stream/row.h"
+#include "host/stream/salvage.h"
 
 enum { NAME_NBYTES_MAX = 4096, COLUMN_MAX = 1000000 };
 
@@ -69,6 +70,21 @@ static bool read_formats(const struct commit_record *record, struct id_walk *wal
     return walk->record.kind != RECORD_TSV || walk->record.id.column > 0;
 }
 
+// No stricter than the run that wrote the record: it had read as far.
+static enum status set_rules(const char *path, const struct commit_record *record,
+                             struct input *input, struct error *error) {
+    struct salvage salvage = {0};
+    enum status status = STATUS_OK;
+    if (record->salvaged) {
+        status = salvage_survey(path, TRAILING_IGNORE, NULL, &salvage, error);
+    }
+    input_set_rules(input, (struct input_rules){.trailing = record->trailing || record->salvaged
+                                                                ? TRAILING_IGNORE
+                                                                : TRAILING_ERROR,
+                                                .plain_nbytes_max = salvage.plain_nbytes});
+    return status;
+}
+
 enum status id_walk_open(const char *input, const struct commit_record *record,
                          struct id_walk **out, struct error *error) {
     void *memory;
@@ -80,6 +96,7 @@ enum status id_walk_open(const char *input, const struct commit_record *record,
         status = error_set(error, STATUS_ROWS, "its record does not tell how ids were read");
     }
     if (status == STATUS_OK) status = input_open(input, &walk->input, error);
+    if (status == STATUS_OK) status = set_rules(input, record, walk->input, error);
     if (status == STATUS_OK) status = line_reader_create(walk->input, &walk->lines, error);
     if (status == STATUS_OK) status = chunk_create(walk->line_nbytes_max, &walk->chunk, error);
     if (status == STATUS_OK) {

@@ -11,6 +11,7 @@
 #include "host/job/commit.h"
 #include "host/job/commit_record.h"
 #include "host/job/inputs.h"
+#include "host/job/journal.h"
 
 const char *output_state_name(enum output_state state) {
     static const char *const names[OUTPUT_STATES] = {
@@ -141,10 +142,24 @@ static enum status compare_record(const struct plan_item *item, const struct sta
                 record.input_nbytes != (uint64_t)input.st_size)) {
         found->state = OUTPUT_CHANGED;
     } else {
-        *found = (struct survey_item){OUTPUT_DONE, record.rows_out, record.bad, record.tokens};
+        *found = (struct survey_item){.state = OUTPUT_DONE,
+                                      .rows = record.rows_out,
+                                      .bad = record.bad,
+                                      .tokens = record.tokens};
     }
     commit_record_free(&record);
     return STATUS_OK;
+}
+
+static void read_journal(const struct plan_item *item, struct survey_item *found) {
+    struct totals saved;
+    struct stat input;
+    if (!journal_look(item->output, &saved)) return;
+    found->saved_rows = saved.records;
+    if (stat(item->input, &input) == 0 && S_ISREG(input.st_mode) && input.st_size > 0 &&
+        saved.consumed_nbytes <= (uint64_t)input.st_size) {
+        found->saved_share = (double)saved.consumed_nbytes / (double)input.st_size;
+    }
 }
 
 static enum status look(const struct plan_item *item, const struct names *hidden,
@@ -152,20 +167,20 @@ static enum status look(const struct plan_item *item, const struct names *hidden
     struct stat output;
     const bool left = is_left(hidden, item->output);
     const enum commit_lock_state lock = left ? commit_lock_look(item->output) : COMMIT_LOCK_FREE;
+    enum status status = STATUS_OK;
     *found = (struct survey_item){.state = left ? OUTPUT_INTERRUPTED : OUTPUT_MISSING};
     if (lock == COMMIT_LOCK_HELD) {
         found->state = OUTPUT_RUNNING;
-        return STATUS_OK;
-    }
-    if (stat(item->output, &output) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR) return STATUS_OK;
+    } else if (stat(item->output, &output) == 0) {
+        status = compare_record(item, &output, found, error);
+        // One that died between output and record.
+        if (found->state == OUTPUT_FOREIGN && lock == COMMIT_LOCK_MARKED) {
+            found->state = OUTPUT_INTERRUPTED;
+        }
+    } else if (errno != ENOENT && errno != ENOTDIR) {
         return error_set(error, STATUS_IO, "%s: %s", item->output, strerror(errno));
     }
-    enum status status = compare_record(item, &output, found, error);
-    // One that died between output and record.
-    if (found->state == OUTPUT_FOREIGN && lock == COMMIT_LOCK_MARKED) {
-        found->state = OUTPUT_INTERRUPTED;
-    }
+    if (found->state == OUTPUT_INTERRUPTED) read_journal(item, found);
     return status;
 }
 
@@ -182,18 +197,22 @@ enum status survey(const struct plan *plan, struct survey_item *items, struct er
 // ---- the outputs of a directory
 
 // The part of a name that is an output's: what stands before .meta.json, or between the dot and
-// .lock of a run's lock; or all of it.
+// .lock of a run's lock, or .journal; or all of it.
 static struct span output_part(const char *name) {
+    static const char *const suffixes[] = {".lock", JOURNAL_SUFFIX};
     struct span part = span_text(name);
-    if (name[0] == '.' && span_ends_in(part, ".lock")) {
-        return (struct span){name + 1, part.len - strlen(".") - strlen(".lock")};
+    for (size_t i = 0; name[0] == '.' && i < ARRAY_LEN(suffixes); i++) {
+        if (!span_ends_in(part, suffixes[i])) continue;
+        return (struct span){name + 1, part.len - strlen(".") - strlen(suffixes[i])};
     }
     if (span_ends_in(part, COMMIT_RECORD_SUFFIX)) part.len -= strlen(COMMIT_RECORD_SUFFIX);
     return part;
 }
 
 static bool is_output(const char *name) {
-    if (name[0] != '.') return inputs_is_own_output(name);
+    if (name[0] != '.') {
+        return inputs_is_own_output(name) && !span_ends_in(span_text(name), REJECTS_SUFFIX);
+    }
     return output_part(name).ptr != name && output_part(name).len > 0;
 }
 

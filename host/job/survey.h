@@ -23,15 +23,17 @@ const char *output_state_name(enum output_state state);
 struct survey_item {
     enum output_state state;
     uint64_t rows, bad, tokens;  // of OUTPUT_DONE, as its record tells
+    uint64_t saved_rows;         // of OUTPUT_INTERRUPTED, as its journal tells, if there is one
+    double saved_share;          // of the input's bytes; 0: nobody knows
 };
 
 // `items` [plan->n_items] is filled. STATUS_IO when a directory or a record cannot be read, or
 // without memory.
 enum status survey(const struct plan *plan, struct survey_item *items, struct error *error);
 
-// What has an output's look in `directory`: the names that end as outputs do, that a record is
-// beside, or that a run holds or held a lock for; each once, sorted, as paths. STATUS_INPUT when it
-// cannot be listed.
+// What has an output's look in `directory`: the names that end as outputs do, that a record or a
+// journal is beside, or that a run holds or held a lock for; each once, sorted, as paths.
+// STATUS_INPUT when it cannot be listed.
 enum status survey_directory(const char *directory, char ***paths, size_t *n, struct error *error);
 void survey_paths_free(char **paths, size_t n);
 

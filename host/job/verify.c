@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/job/marks.h"
 #include "host/job/row_scan.h"
 #include "host/stream/input.h"
 
@@ -234,6 +235,78 @@ static enum status check_output(const struct verify_request *request, struct ver
     return status;
 }
 
+// ---- what stands beside it
+
+static enum status read_rejects(const struct verify_request *request, struct input *input,
+                                struct verify_item *item, struct error *error) {
+    struct reading *reading;
+    void *memory;
+    char sha256[SHA256_HEX_LEN + 1];
+    uint64_t n_lines = 0;
+    enum status status = alloc_zeroed(&memory, 1, sizeof *reading, "rejects", error);
+    if (status != STATUS_OK) return status;
+    reading = memory;
+    status = sha256_create(&reading->hash, error);
+    for (size_t n = 1; status == STATUS_OK && n > 0;) {
+        if (request->stop != NULL && request->stop()) {
+            status = error_set(error, STATUS_AGAIN, "stopped by a signal");
+            break;
+        }
+        status = input_read(input, reading->bytes, PIECE_NBYTES, &n, error);
+        if (status != STATUS_OK) break;
+        sha256_update(reading->hash, reading->bytes, n);
+        reading->nbytes += n;
+        for (size_t i = 0; i < n; i++) n_lines += reading->bytes[i] == '\n';
+    }
+    if (status == STATUS_OK) status = sha256_finish(reading->hash, sha256, error);
+    if (status == STATUS_OK && n_lines != item->record.rejects_rows) {
+        find(item, VERDICT_DIFFERS,
+             "%llu lines in its rejects file, where its record tells of %llu",
+             (unsigned long long)n_lines, (unsigned long long)item->record.rejects_rows);
+    } else if (status == STATUS_OK && (reading->nbytes != item->record.rejects_nbytes ||
+                                       strcmp(sha256, item->record.rejects_sha256) != 0)) {
+        find(item, VERDICT_DIFFERS, "its rejects are others than those of its record (SHA-256)");
+    }
+    sha256_destroy(reading->hash);
+    free(reading);
+    return status;
+}
+
+// The rejects file at `path`, which the record tells of.
+static enum status check_rejects(const struct verify_request *request, struct verify_item *item,
+                                 const char *path, struct error *error) {
+    struct stat info;
+    struct input *input;
+    if (stat(path, &info) != 0) {
+        if (errno != ENOENT) {
+            find_unreadable(item, STATUS_IO, strerror(errno));
+        } else {
+            find(item, VERDICT_MISSING, "its rejects file (" REJECTS_SUFFIX ") is missing");
+        }
+        return STATUS_OK;
+    }
+    if ((uint64_t)info.st_size != item->record.rejects_file_nbytes) {
+        const bool less = (uint64_t)info.st_size < item->record.rejects_file_nbytes;
+        find(item, less ? VERDICT_PARTIAL : VERDICT_DIFFERS,
+             "its rejects file has %llu bytes, where its record tells of %llu",
+             (unsigned long long)info.st_size,
+             (unsigned long long)item->record.rejects_file_nbytes);
+        return STATUS_OK;
+    }
+    if (request->quick) return STATUS_OK;
+    struct error fault = {.text = ""};
+    enum status status = input_open(path, &input, &fault);
+    if (status == STATUS_OK) {
+        status = read_rejects(request, input, item, &fault);
+        input_close(input);
+    }
+    if (status == STATUS_OK) return STATUS_OK;
+    if (status == STATUS_AGAIN) return error_set(error, status, "%s", fault.text);
+    struct error named;
+    (void)error_set(&named, status, "its rejects file: %s", without_name(fault.text, path));
+    return judge(item, status, &named);
+}
+
 enum status verify_output(const struct verify_request *request, struct verify_item *item,
                           struct error *error) {
     enum status status = STATUS_OK;
@@ -244,6 +317,13 @@ enum status verify_output(const struct verify_request *request, struct verify_it
     if (status == STATUS_OK && item->verdict == VERDICT_GOOD && !request->quick) {
         status = check_output(request, item, error);
     }
+    if (status != STATUS_OK || item->verdict != VERDICT_GOOD || !item->record.has_rejects) {
+        return status;
+    }
+    char *path = rejects_path(item->output);
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    status = check_rejects(request, item, path, error);
+    free(path);
     return status;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/stream/chunk.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +52,19 @@ enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct erro
     return STATUS_OK;
 }
 
+enum status chunk_keep_origin(struct chunk *chunk, struct error *error) {
+    void *memory;
+    enum status status = alloc_zeroed(&memory, 1, sizeof *chunk->origin, "a place", error);
+    if (status == STATUS_OK) chunk->origin = memory;
+    return status;
+}
+
 void chunk_destroy(struct chunk *chunk) {
     if (chunk == NULL) return;
     free(chunk->records);
     free(chunk->bytes);
     free(chunk->token_ids);
+    free(chunk->origin);
     free(chunk);
 }
 
@@ -102,6 +111,27 @@ static enum status refill(struct line_reader *reader, struct error *error) {
 static void consume(struct line_reader *reader, size_t n) {
     reader->at += n;
     reader->offset += n;
+}
+
+enum status line_reader_resume(struct line_reader *reader, uint64_t n_records, uint64_t offset,
+                               struct error *error) {
+    assert(input_plain_nbytes(reader->input) <= offset);
+    reader->n_records = n_records;
+    reader->offset = input_plain_nbytes(reader->input);
+    while (reader->offset < offset) {
+        if (reader->at == reader->end) {
+            enum status status = refill(reader, error);
+            if (status != STATUS_OK) return status;
+            if (reader->ended) {
+                return error_set(error, STATUS_INPUT, "%s: is shorter than it was",
+                                 input_name(reader->input));
+            }
+        }
+        const uint64_t rest = offset - reader->offset;
+        const size_t n = reader->end - reader->at;
+        consume(reader, rest < n ? (size_t)rest : n);
+    }
+    return STATUS_OK;
 }
 
 // Appends the next line to `chunk`. *found is false at the end of the input. Of a line that is too
@@ -201,19 +231,21 @@ enum status line_reader_fill(struct line_reader *reader, int flush_ms, struct ch
         enum status status = check_start(reader, error);
         if (status != STATUS_OK) return status;
     }
+    if (chunk->origin != NULL) input_point(reader->input, reader->offset, chunk->origin);
     chunk->first_record = reader->n_records + 1;
     bool found = true;
     while (found && chunk->nbytes < CHUNK_NBYTES && chunk->n_records < CHUNK_RECORDS) {
         if (flush_ms >= 0 && !reader->flushed && !line_is_here(reader) &&
             input_would_wait(reader->input, flush_ms)) {
             chunk->flush = reader->flushed = true;
-            return STATUS_OK;
+            break;
         }
         enum status status = read_line(reader, chunk, &found, error);
         if (status != STATUS_OK) return status;
         reader->flushed = false;
     }
     chunk->last = !found;
+    chunk->end_offset = reader->offset;
     return STATUS_OK;
 }
 

@@ -7,7 +7,7 @@
 #define WADER_HOST_STREAM_CHUNK_H
 
 #include "host/base/base.h"
-#include "host/stream/input.h"
+#include "host/stream/input_point.h"
 #include "tokenizer/tokenizer.h"
 
 enum {
@@ -70,6 +70,8 @@ struct chunk {
     uint64_t consumed_begin, consumed_end;  // of the input file, before and behind it
     int n_holders;                          // stages that still look at it; the pipeline's
     uint64_t sequence;                      // 0 for the input's first chunk; the pipeline's
+    uint64_t end_offset;                    // in plain bytes, of what comes behind its last line
+    struct input_point *origin;             // before its first line; NULL: nobody wants to know
     struct record *records;                 // [CHUNK_RECORDS]
     char *bytes;                            // [CHUNK_NBYTES + line_nbytes_max + PATH_NBYTES_MAX]
     // Every token takes a byte of its title at least, but for the two around it. The slack is
@@ -81,12 +83,21 @@ struct chunk {
 enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct error *error);
 void chunk_destroy(struct chunk *chunk);  // NULL is fine
 
+// Makes the chunk an `origin`, for an input that keeps points. STATUS_IO without memory.
+enum status chunk_keep_origin(struct chunk *chunk, struct error *error);
+
 // Cuts an input into lines and fills chunks with them. Lines end in LF; the last one need not; a CR
 // before the LF goes with it; a UTF-8 byte order mark at the very start is skipped. Used by one
 // thread.
 struct line_reader;
 enum status line_reader_create(struct input *input, struct line_reader **out, struct error *error);
 void line_reader_destroy(struct line_reader *reader);  // NULL is fine
+
+// Makes a new reader of a resumed input begin with the line at plain byte `offset`, which is not
+// before where the input goes on, and count `n_records` before it. STATUS_INPUT where the input
+// ends before, else as input_read.
+enum status line_reader_resume(struct line_reader *reader, uint64_t n_records, uint64_t offset,
+                               struct error *error);
 
 // Fills `chunk` anew: lines, numbers and offsets; a record of RECORD_TOO_LONG keeps the first
 // line_nbytes_max bytes. With `flush_ms` at least 0, a chunk is cut short, with its flush flag set,

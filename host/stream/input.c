@@ -62,6 +62,7 @@ void input_close(struct input *input) {
     if (input->inflater_ready) inflateEnd(&input->inflater);
     if (input->fd != STDIN_FILENO) close(input->fd);
     sha256_destroy(input->hash);
+    free(input->marks);
     free(input->name);
     free(input);
 }
@@ -92,13 +93,14 @@ static enum status read_raw(struct input *input, struct error *error) {
         if (status != STATUS_OK) return status;
         ssize_t n = read(input->fd, at, sizeof input->raw - (size_t)(at - input->raw));
         if (n > 0) {
-            sha256_update(input->hash, at, (size_t)n);
+            input_hash(input, at, (size_t)n);
             inflater->avail_in += (uInt)n;
             input->read_nbytes += (uint64_t)n;
             return STATUS_OK;
         }
         if (n == 0) {
             input->raw_ended = true;
+            sha256_save(input->hash, &input->hash_at_end);
             return sha256_finish(input->hash, input->sha256, error);
         }
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -117,7 +119,7 @@ enum status input_fill(struct input *input, unsigned n, struct error *error) {
 }
 
 void input_set_rules(struct input *input, struct input_rules rules) {
-    assert(input->state == START);
+    assert(!input->begun);
     input->rules = rules;
 }
 
@@ -125,6 +127,7 @@ enum status input_read(struct input *input, char *bytes, size_t cap, size_t *n,
                        struct error *error) {
     assert(cap > 0);
     *n = 0;
+    input->begun = true;
     const uint64_t limit = input->rules.plain_nbytes_max;
     while (*n == 0 && input->state != END) {
         if (limit > 0 && input->plain_nbytes == limit) input->state = REST;

@@ -59,25 +59,31 @@ static void hand_on_plain(struct input *input, char *bytes, size_t cap, size_t *
     if (*n == 0) input->state = END;
 }
 
+static enum status truncated(struct input *input, struct error *error) {
+    note_damage(input, DAMAGE_TRUNCATED);
+    input->damage.compressed_at += input->inflater.avail_in;
+    return error_set(error, STATUS_INPUT,
+                     "%s: truncated at compressed byte %llu: the file ends inside a gzip member; "
+                     "fetch it again",
+                     input->name, (unsigned long long)input->damage.compressed_at);
+}
+
 // Bytes that came before a fault are handed out first: how many records they hold is told.
 static enum status inflate_some(struct input *input, char *bytes, size_t cap, size_t *n,
                                 struct error *error) {
     z_stream *inflater = &input->inflater;
     if (inflater->avail_in == 0 && input->raw_ended && input->damage.kind == DAMAGE_NONE) {
-        note_damage(input, DAMAGE_TRUNCATED);
-        return error_set(error, STATUS_INPUT,
-                         "%s: truncated at compressed byte %llu: the file ends inside a gzip "
-                         "member; fetch it again",
-                         input->name, input_raw_offset(input));
+        return truncated(input, error);
     }
     inflater->next_out = (unsigned char *)bytes;
     inflater->avail_out = (uInt)(cap > READ_NBYTES ? READ_NBYTES : cap);
     const size_t asked = inflater->avail_out;
-    int result = inflate(inflater, Z_NO_FLUSH);
+    int result = inflate(inflater, input->marks != NULL ? Z_BLOCK : Z_NO_FLUSH);
     *n = asked - inflater->avail_out;
+    input_inflated(input, bytes, *n);
     if (result == Z_STREAM_END) {
-        input->state = BETWEEN;
-        input->damage.checked_nbytes = input->plain_nbytes + *n;
+        input->state = input->headless ? TRAILER : BETWEEN;
+        if (!input->headless) input->damage.checked_nbytes = input->plain_nbytes + *n;
     } else if (result == Z_MEM_ERROR) {
         return error_set(error, STATUS_IO, "%s: out of memory for zlib", input->name);
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
@@ -87,6 +93,30 @@ static enum status inflate_some(struct input *input, char *bytes, size_t cap, si
                          input->name, input_raw_offset(input),
                          inflater->msg != NULL ? inflater->msg : "a preset dictionary is needed");
     }
+    return STATUS_OK;
+}
+
+// Behind the member that this process has not seen the beginning of, zlib does not look at CRC and
+// length.
+static enum status check_trailer(struct input *input, struct error *error) {
+    z_stream *inflater = &input->inflater;
+    enum status status = input_fill(input, 8, error);
+    if (status != STATUS_OK) return status;
+    if (inflater->avail_in < 8) return truncated(input, error);
+    uint32_t words[2] = {0, 0};
+    for (int i = 0; i < 8; i++) words[i / 4] |= (uint32_t)inflater->next_in[i] << 8 * (i % 4);
+    if (words[0] != input->member_crc || words[1] != (uint32_t)input->member_nbytes) {
+        note_damage(input, DAMAGE_CORRUPT);
+        return error_set(
+            error, STATUS_INPUT, "%s: damaged gzip data at compressed byte %llu: %s", input->name,
+            input_raw_offset(input),
+            words[0] != input->member_crc ? "incorrect data check" : "incorrect length check");
+    }
+    inflater->next_in += 8;
+    inflater->avail_in -= 8;
+    input->headless = false;
+    input->state = BETWEEN;
+    input->damage.checked_nbytes = input->plain_nbytes;
     return STATUS_OK;
 }
 
@@ -118,7 +148,7 @@ static enum status after_member(struct input *input, struct error *error) {
         bool begins;
         enum status status = begins_member(input, &begins, error);
         if (status != STATUS_OK) return status;
-        if (begins && inflateReset(inflater) != Z_OK) {
+        if (begins && inflateReset2(inflater, GZIP_WINDOW_BITS) != Z_OK) {
             return error_set(error, STATUS_IO, "%s: zlib cannot start a member", input->name);
         }
         input->state = begins ? MEMBER : PADDING;
@@ -150,6 +180,8 @@ enum status input_step(struct input *input, char *bytes, size_t cap, size_t *n,
             break;
         case MEMBER:
             return inflate_some(input, bytes, cap, n, error);
+        case TRAILER:
+            return check_trailer(input, error);
         case BETWEEN:
         case PADDING:
             return after_member(input, error);

@@ -1,115 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Rows to bytes: blocks, segments, gzip. The file around them is output_file.c's.
 #include "host/stream/output.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "host/stream/input.h"
+#include "host/stream/output_state.h"
 
 // The last two are zlib's own defaults, written out because the bytes of outputs depend on them.
-enum { BLOCK_NBYTES = 256 * 1024, PACKED_NBYTES = 64 * 1024, GZIP_LEVEL = 6, GZIP_MEM_LEVEL = 8 };
+enum { BLOCK_NBYTES = 256 * 1024, GZIP_LEVEL = 6, GZIP_MEM_LEVEL = 8, RAW_WINDOW_BITS = -15 };
+_Static_assert(OUTPUT_SEGMENT_NBYTES % BLOCK_NBYTES == 0, "a segment ends with a block");
 
-struct output {
-    const char *shown;  // the name for messages
-    char *path;         // NULL: stdout
-    char *temporary;
-    int fd;
-    bool compress;
-    z_stream deflater;
-    bool deflater_ready;
-    bool complete, committed;
-    struct sha256 *hash;
-    char sha256[SHA256_HEX_LEN + 1];
-    uint64_t nbytes, file_nbytes;
-    size_t block_len;
-    char block[BLOCK_NBYTES];  // uncompressed bytes not handed on yet
-    unsigned char packed[PACKED_NBYTES];
-};
-
-// The directory part of `path`, with its slash; "./" where it has none.
-static char *directory_of(const char *path) {
-    const size_t len = (size_t)(path_base(path) - path);
-    return len == 0 ? strdup("./") : strndup(path, len);
-}
-
-// dir/.base.<time and process>.tmp: hidden, in the same file system, unique to this attempt.
-static char *temporary_of(const char *path) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    char *directory = directory_of(path);
-    if (directory == NULL) return NULL;
-    const char *base = path_base(path);
-    size_t cap = strlen(directory) + strlen(base) + 64;
-    char *temporary = malloc(cap);
-    if (temporary != NULL) {
-        snprintf(temporary, cap, "%s.%s.%llx-%lx-%lx.tmp", directory, base,
-                 (unsigned long long)now.tv_sec, now.tv_nsec, (long)getpid());
-    }
-    free(directory);
-    return temporary;
-}
-
-// What temporary_of puts behind the base name: ".<hex>-<hex>-<hex>.tmp".
-static bool is_temporary_tail(const char *tail) {
-    if (*tail != '.') return false;
-    const size_t len = strspn(tail + 1, "0123456789abcdef-");
-    return len > 0 && strcmp(tail + 1 + len, ".tmp") == 0;
-}
-
-void output_sweep(const char *path) {
-    const char *base = path_base(path);
-    const size_t len = strlen(base);
-    char *directory = directory_of(path);
-    DIR *entries = directory != NULL ? opendir(directory) : NULL;
-    for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-        const char *name = entry->d_name;
-        if (name[0] == '.' && strncmp(name + 1, base, len) == 0 &&
-            is_temporary_tail(name + 1 + len)) {
-            unlinkat(dirfd(entries), name, 0);
-        }
-    }
-    if (entries != NULL) closedir(entries);
-    free(directory);
-}
-
-static enum status open_file(struct output *output, const char *path, struct error *error) {
-    // The rename at the end would put a file in the place of a device, a pipe or a directory.
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
-        return error_set(error, STATUS_IO,
-                         "%s: is there and not a regular file; give another name, or - for stdout",
-                         path);
-    }
-    output->fd = -1;
-    output->path = strdup(path);
-    output->temporary = temporary_of(path);
-    if (output->path == NULL || output->temporary == NULL) {
-        return error_set(error, STATUS_IO, "out of memory");
-    }
-    output->shown = output->path;
-    output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (output->fd < 0) {
-        int reason = errno;
-        free(output->temporary);  // not ours to remove
-        output->temporary = NULL;
-        return error_set(error, STATUS_IO, "%s: cannot be written: %s", path, strerror(reason));
-    }
-    return STATUS_OK;
-}
+// RFC 1952: no flags, no time, made on Unix.
+static const unsigned char gzip_header[] = {0x1f, 0x8b, Z_DEFLATED, 0, 0, 0, 0, 0, 0, 3};
 
 static enum status start_deflater(struct output *output, struct error *error) {
     output->compress = true;
     output->deflater_ready =
-        deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEM_LEVEL,
+        deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, RAW_WINDOW_BITS, GZIP_MEM_LEVEL,
                      Z_DEFAULT_STRATEGY) == Z_OK;
     if (output->deflater_ready) return STATUS_OK;
     return error_set(error, STATUS_IO, "%s: out of memory for zlib", output->shown);
@@ -125,6 +39,7 @@ static enum status create(int fd, const char *shown, struct output **out, struct
     output->shown = shown;
     status = sha256_create(&output->hash, error);
     if (status == STATUS_OK) {
+        sha256_save(output->hash, &output->begin.hash);
         *out = output;
     } else {
         free(output);
@@ -147,7 +62,7 @@ enum status output_open(const char *path, struct output **out, struct error *err
     enum status status = create(STDOUT_FILENO, "stdout", &output, error);
     *out = NULL;
     if (status != STATUS_OK) return status;
-    if (strcmp(path, "-") != 0) status = open_file(output, path, error);
+    if (strcmp(path, "-") != 0) status = output_open_file(output, path, error);
     if (status == STATUS_OK && name_ends_in_gz(path)) status = start_deflater(output, error);
     if (status != STATUS_OK) {
         output_close(output);
@@ -157,12 +72,31 @@ enum status output_open(const char *path, struct output **out, struct error *err
     return STATUS_OK;
 }
 
-static enum status io_failed(const struct output *output, const char *doing, struct error *error) {
-    return error_set(error, STATUS_IO, "%s: %s: %s%s", output->shown, doing, strerror(errno),
-                     output->path != NULL ? "; no output was left behind" : "");
+enum status output_resume(const char *path, const char *temporary, const struct output_point *point,
+                          bool (*stop)(void), struct output **out, struct error *error) {
+    struct output *output;
+    enum status status = output_open(path, &output, error);
+    *out = NULL;
+    if (status != STATUS_OK) return status;
+    const struct output_place *begin = &point->begin;
+    status =
+        output_copy_prefix(output, temporary, begin->file_nbytes, begin->file_crc, stop, error);
+    if (status == STATUS_OK) {
+        output->begin = *begin;
+        output->nbytes = begin->nbytes;
+        output->crc = begin->crc;
+        sha256_restore(output->hash, &begin->hash);
+        status = output_write(output, point->tail, point->tail_nbytes, error);
+    }
+    if (status != STATUS_OK) {
+        output_close(output);
+        return status;
+    }
+    *out = output;
+    return STATUS_OK;
 }
 
-static enum status write_all(struct output *output, const void *bytes, size_t n,
+enum status output_write_raw(struct output *output, const void *bytes, size_t n,
                              struct error *error) {
     const char *at = bytes;
     while (n > 0) {
@@ -178,7 +112,12 @@ static enum status write_all(struct output *output, const void *bytes, size_t n,
             return error_set(error, STATUS_PIPE, "stdout: whoever read it went away");
         }
         if (written < 0) {
-            return io_failed(output, "writing", error);
+            return output_failed(output, "writing", error);
+        }
+        output->file_nbytes += (uint64_t)written;
+        if (output->path != NULL) {
+            output->file_crc =
+                (uint32_t)crc32_z(output->file_crc, (const Bytef *)at, (size_t)written);
         }
         at += written;
         n -= (size_t)written;
@@ -186,40 +125,82 @@ static enum status write_all(struct output *output, const void *bytes, size_t n,
     return STATUS_OK;
 }
 
-// Hands the block on, through zlib where the output is compressed.
-static enum status write_block(struct output *output, bool last, struct error *error) {
-    const size_t n = output->block_len;
-    output->block_len = 0;
-    output->nbytes += n;
-    sha256_update(output->hash, output->block, n);
-    if (!output->compress) return write_all(output, output->block, n, error);
+// One block through zlib.
+static enum status deflate_block(struct output *output, char *bytes, size_t n, int flush,
+                                 struct error *error) {
     z_stream *deflater = &output->deflater;
-    deflater->next_in = (unsigned char *)output->block;
+    enum status status = STATUS_OK;
+    if (output->nbytes == 0) {
+        status = output_write_raw(output, gzip_header, sizeof gzip_header, error);
+    }
+    if (status != STATUS_OK) return status;
+    output->crc = (uint32_t)crc32_z(output->crc, (const Bytef *)bytes, n);
+    deflater->next_in = (Bytef *)bytes;
     deflater->avail_in = (uInt)n;
     do {
         deflater->next_out = output->packed;
         deflater->avail_out = PACKED_NBYTES;
         // Z_BUF_ERROR: there was nothing to do.
-        const int result = deflate(deflater, last ? Z_FINISH : Z_NO_FLUSH);
+        const int result = deflate(deflater, flush);
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
             return error_set(error, STATUS_IO, "%s: zlib failed", output->shown);
         }
-        enum status status =
-            write_all(output, output->packed, PACKED_NBYTES - deflater->avail_out, error);
+        status =
+            output_write_raw(output, output->packed, PACKED_NBYTES - deflater->avail_out, error);
         if (status != STATUS_OK) return status;
     } while (deflater->avail_out == 0);
     return STATUS_OK;
 }
 
+// CRC and length, as RFC 1952 ends a member.
+static enum status write_trailer(struct output *output, struct error *error) {
+    unsigned char trailer[8];
+    const uint32_t words[] = {output->crc, (uint32_t)output->nbytes};
+    for (int i = 0; i < 8; i++) trailer[i] = (unsigned char)(words[i / 4] >> 8 * (i % 4));
+    return output_write_raw(output, trailer, sizeof trailer, error);
+}
+
+static enum status next_segment(struct output *output, struct error *error) {
+    if (output->compress && deflateReset(&output->deflater) != Z_OK) {
+        return error_set(error, STATUS_IO, "%s: zlib cannot start a segment", output->shown);
+    }
+    output->segment_len = output->handed = 0;
+    output->begin.nbytes = output->nbytes;
+    output->begin.file_nbytes = output->file_nbytes;
+    output->begin.crc = output->crc;
+    output->begin.file_crc = output->file_crc;
+    sha256_save(output->hash, &output->begin.hash);
+    return STATUS_OK;
+}
+
+// Hands on what the segment holds since the last block.
+static enum status write_block(struct output *output, bool last, struct error *error) {
+    char *block = output->segment + output->handed;
+    const size_t n = output->segment_len - output->handed;
+    const bool ends = output->segment_len == OUTPUT_SEGMENT_NBYTES;
+    sha256_update(output->hash, block, n);
+    enum status status;
+    if (output->compress) {
+        const int flush = last ? Z_FINISH : ends ? Z_FULL_FLUSH : Z_NO_FLUSH;
+        status = deflate_block(output, block, n, flush, error);
+    } else {
+        status = output_write_raw(output, block, n, error);
+    }
+    output->nbytes += n;
+    output->handed += n;
+    if (status == STATUS_OK && last && output->compress) status = write_trailer(output, error);
+    return status == STATUS_OK && ends ? next_segment(output, error) : status;
+}
+
 enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error) {
     while (n > 0) {
-        size_t room = BLOCK_NBYTES - output->block_len;
-        size_t part = n < room ? n : room;
-        memcpy(output->block + output->block_len, bytes, part);
-        output->block_len += part;
+        const size_t room = BLOCK_NBYTES - output->segment_len % BLOCK_NBYTES;
+        const size_t part = n < room ? n : room;
+        memcpy(output->segment + output->segment_len, bytes, part);
+        output->segment_len += part;
         bytes += part;
         n -= part;
-        if (output->block_len == BLOCK_NBYTES) {
+        if (output->segment_len % BLOCK_NBYTES == 0) {
             enum status status = write_block(output, false, error);
             if (status != STATUS_OK) return status;
         }
@@ -228,70 +209,40 @@ enum status output_write(struct output *output, const char *bytes, size_t n, str
 }
 
 enum status output_flush(struct output *output, struct error *error) {
-    if (output->path != NULL || output->compress || output->block_len == 0) return STATUS_OK;
+    if (output->path != NULL || output->compress || output->segment_len == output->handed) {
+        return STATUS_OK;
+    }
     return write_block(output, false, error);
 }
 
-// A name is durable only when its directory is.
-static enum status sync_directory(const char *path, struct error *error) {
-    char *directory = directory_of(path);
-    int fd = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    // EINVAL: a file system that has no syncing of directories has nothing to wait for.
-    bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-    int reason = errno;
-    if (fd >= 0 && close(fd) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    free(directory);
-    return good ? STATUS_OK
-                : error_set(error, STATUS_IO, "%s: syncing its directory: %s", path,
-                            strerror(reason));
+void output_point(const struct output *output, struct output_point *point) {
+    point->begin = output->begin;
+    point->tail_nbytes = (uint32_t)output->segment_len;
+    memcpy(point->tail, output->segment, output->segment_len);
 }
 
 enum status output_complete(struct output *output, struct error *error) {
     enum status status = write_block(output, true, error);
     if (status == STATUS_OK) status = sha256_finish(output->hash, output->sha256, error);
     if (status != STATUS_OK) return status;
-    if (output->path != NULL && fsync(output->fd) != 0) return io_failed(output, "syncing", error);
-    struct stat info = {0};
-    if (output->path != NULL && fstat(output->fd, &info) != 0) {
-        return io_failed(output, "looking at it", error);
-    }
-    output->file_nbytes = (uint64_t)info.st_size;
+    if (output->path != NULL) status = output_sync(output, error);
+    if (status != STATUS_OK) return status;
     const int fd = output->fd;
     output->fd = -1;
-    if (close(fd) != 0) return io_failed(output, "closing", error);
+    if (close(fd) != 0) return output_failed(output, "closing", error);
     output->complete = true;
     return STATUS_OK;
 }
 
-enum status output_commit(struct output *output, struct error *error) {
-    enum status status = output->complete ? STATUS_OK : output_complete(output, error);
-    if (status != STATUS_OK) return status;
-    if (output->path != NULL) {
-        if (rename(output->temporary, output->path) != 0) {
-            return io_failed(output, "renaming into place", error);
-        }
-        status = sync_directory(output->path, error);
-        if (status != STATUS_OK) {
-            unlink(output->path);  // not known to be durable: better none than one that may vanish
-            return status;
-        }
-    }
-    output->committed = true;
-    return STATUS_OK;
-}
-
-void output_abandon(struct output *output) {
-    if (output->temporary != NULL && !output->committed) unlink(output->temporary);
+void output_keep(struct output *output) {
+    output->kept = true;
 }
 
 void output_close(struct output *output) {
     if (output == NULL) return;
     if (output->deflater_ready) deflateEnd(&output->deflater);
     if (output->fd >= 0 && output->fd != STDOUT_FILENO) close(output->fd);
-    output_abandon(output);
+    if (!output->kept) output_abandon(output);
     sha256_destroy(output->hash);
     free(output->temporary);
     free(output->path);

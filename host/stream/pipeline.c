@@ -22,39 +22,21 @@
 //     never sits on all of them waiting for one batch.
 // A chunk goes back to the reader when both the packer and the writer are done with it.
 //
+// Ending early. `draining` makes reader, tokenizers and packer leave; the writer still takes what
+// the encoder was given, notes where it stands and ends the run with STATUS_AGAIN.
+//
 // Failure. The first one is kept; `stopping` makes every wait end and every stage leave. Batches in
 // flight are waited for, so the encoder is idle again whatever happened.
 //
 // One mutex guards it all: a chunk is thousands of titles, so it is taken rarely.
 #include "host/stream/pipeline.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "host/stream/pipeline_state.h"
-
-uint64_t totals_bad(const struct totals *totals) {
-    uint64_t bad = 0;
-    for (int s = 0; s < RECORD_STATUS_COUNT; s++) {
-        if (record_is_bad((enum record_status)s)) bad += totals->by_status[s];
-    }
-    return bad;
-}
-
-void totals_add(struct totals *sum, const struct totals *more) {
-    sum->read += more->read;
-    sum->records += more->records;
-    for (int s = 0; s < RECORD_STATUS_COUNT; s++) sum->by_status[s] += more->by_status[s];
-    sum->ill_formed_utf8 += more->ill_formed_utf8;
-    sum->tokens += more->tokens;
-    sum->audit.rows += more->audit.rows;
-    if (more->audit.apart > sum->audit.apart) sum->audit.apart = more->audit.apart;
-    sum->seconds.read += more->seconds.read;
-    sum->seconds.tokenize += more->seconds.tokenize;
-    sum->seconds.encode += more->seconds.encode;
-    sum->seconds.write += more->seconds.write;
-}
 
 void fifo_push(struct fifo *fifo, struct chunk *chunk) {
     chunk->next = NULL;
@@ -124,6 +106,9 @@ static enum status make_chunks(struct pipeline *pipeline, struct error *error) {
     pipeline->ready = memory;
     for (size_t i = 0; i < n; i++) {
         status = chunk_create(pipeline->config.record_nbytes_max, &pipeline->chunks[i], error);
+        if (status == STATUS_OK && pipeline->noted != NULL) {
+            status = chunk_keep_origin(pipeline->chunks[i], error);
+        }
         if (status != STATUS_OK) return status;
         fifo_push(&pipeline->free, pipeline->chunks[i]);
     }
@@ -179,7 +164,13 @@ enum status pipeline_start(const struct pipeline_config *config, struct input *i
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&pipeline->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    status = make_chunks(pipeline, error);
+    if (config->resume != NULL) pipeline->totals = config->resume->totals;
+    if (config->checkpoints) {
+        assert(output != NULL && config->replay == REPLAY_NOTHING);
+        status = alloc_zeroed(&memory, 1, sizeof *pipeline->noted, "a checkpoint", error);
+        if (status == STATUS_OK) pipeline->noted = memory;
+    }
+    if (status == STATUS_OK) status = make_chunks(pipeline, error);
     if (status == STATUS_OK) status = start_threads(pipeline, error);
     if (status != STATUS_OK) {
         pipeline_fail(pipeline, status, error);
@@ -208,6 +199,26 @@ bool pipeline_poll(struct pipeline *pipeline, int wait_ms, struct totals *totals
     return over;
 }
 
+void pipeline_drain(struct pipeline *pipeline) {
+    pipeline_lock(pipeline);
+    pipeline->draining = true;
+    pipeline_unlock_changed(pipeline);
+    input_cancel(pipeline->input);
+}
+
+bool pipeline_checkpoint(struct pipeline *pipeline, struct checkpoint **into) {
+    pipeline_lock(pipeline);
+    const bool is_new = pipeline->noted_is_new;
+    if (is_new) {
+        struct checkpoint *noted = pipeline->noted;
+        pipeline->noted = *into;
+        pipeline->noted_is_new = false;
+        *into = noted;
+    }
+    pipeline_unlock(pipeline);
+    return is_new;
+}
+
 enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, struct error *error) {
     for (int32_t i = 0; i < pipeline->n_threads; i++) pthread_join(pipeline->threads[i], NULL);
     struct encoder *encoder = pipeline->config.encoder;
@@ -222,6 +233,7 @@ enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, st
     }
     free(pipeline->chunks);
     free(pipeline->ready);
+    free(pipeline->noted);
     free(pipeline->threads);
     pthread_cond_destroy(&pipeline->changed);
     pthread_mutex_destroy(&pipeline->mutex);

@@ -8,36 +8,12 @@
 #include "host/base/base.h"
 #include "host/encoder/encoder.h"
 #include "host/stream/audit.h"
-#include "host/stream/chunk.h"
+#include "host/stream/checkpoint.h"
 #include "host/stream/input.h"
 #include "host/stream/output.h"
 #include "host/stream/record.h"
 #include "host/stream/row.h"
 #include "tokenizer/tokenizer.h"
-
-// Seconds that each kind of work took, added up over its threads; waiting is not work.
-struct stage_seconds {
-    double read;      // inflate and cut into lines
-    double tokenize;  // parse records, WordPiece
-    double encode;    // the encoder, on its own threads or device
-    double write;     // format rows, compress, write
-};
-
-struct totals {
-    uint64_t read;                            // records that came in, counted by the reader
-    uint64_t records;                         // rows written, counted by the writer: as many
-    uint64_t by_status[RECORD_STATUS_COUNT];  // the same, by what became of them
-    uint64_t ill_formed_utf8;                 // titles with ill-formed bytes, of good records
-    uint64_t consumed_nbytes;                 // of the input file, up to the last row
-    uint64_t tokens;                          // of good records, [CLS] and [SEP] among them
-    struct audit_result audit;                // left to whoever has rows audited
-    struct stage_seconds seconds;
-};
-
-uint64_t totals_bad(const struct totals *totals);
-
-// All but consumed_nbytes, which is a place in one file.
-void totals_add(struct totals *sum, const struct totals *more);
 
 // Told about each bad record and each whose title was ill-formed UTF-8, or about every one, in
 // input order, by one thread of the pipeline's own, between pipeline_start and pipeline_finish.
@@ -78,6 +54,15 @@ struct pipeline_config {
     struct first_line_reader first_line;
     struct record_watcher watcher;
     struct audit *audit;  // is shown every row that got logits; NULL: none
+    // Whether to note where the run stands, whenever this many seconds have passed since the last
+    // note (0: after every batch and chunk). Asks for an output file, an input that keeps points,
+    // nothing replayed, and a first_line that changes nothing: it is asked at the beginning only.
+    bool checkpoints;
+    double checkpoint_every;
+    struct output *beside;  // what the watcher writes, noted with the output; NULL: nothing
+    // Where to go on, or NULL for the beginning: of an input and an output that were resumed there.
+    // The totals begin with its. There until pipeline_finish.
+    const struct checkpoint *resume;
 };
 
 // A run in progress, handled by one thread. pipeline_start returns at once; pipeline_finish waits
@@ -90,6 +75,15 @@ enum status pipeline_start(const struct pipeline_config *config, struct input *i
 
 // Waits for at most `wait_ms`; true when the run is over. `totals` gets the figures so far.
 bool pipeline_poll(struct pipeline *pipeline, int wait_ms, struct totals *totals);
+
+// Asks for an end in good order: no more input is read, no more batches are begun, rows of those in
+// flight are written. Then pipeline_finish returns STATUS_AGAIN, unless all was done anyway.
+void pipeline_drain(struct pipeline *pipeline);
+
+// The latest note of where the run stands into `*into`, which the pipeline may exchange for another
+// one of the same kind: allocated whole, freed by its owner. False where there is none since the
+// last call. A run that ends with STATUS_AGAIN has noted where it ended.
+bool pipeline_checkpoint(struct pipeline *pipeline, struct checkpoint **into);
 
 // Waits for the end, frees everything, returns the first failure. Errors of data name the input.
 enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, struct error *error);

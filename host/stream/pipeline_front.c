@@ -15,7 +15,7 @@ static enum status read_first_line(struct pipeline *pipeline, struct chunk *chun
     const struct first_line_reader *reader = &pipeline->config.first_line;
     const struct span line = chunk->n_records > 0 ? chunk->records[0].line : (struct span){0};
     bool is_header = false;
-    if (reader->read == NULL) return STATUS_OK;
+    if (reader->read == NULL || pipeline->config.resume != NULL) return STATUS_OK;
     enum status status =
         reader->read(reader->context, line, &pipeline->config.record_format, &is_header, error);
     if (status != STATUS_OK || !is_header || chunk->n_records == 0) return status;
@@ -36,7 +36,10 @@ static enum status source_open(const struct pipeline *pipeline, struct source *s
     const struct pipeline_config *config = &pipeline->config;
     *source = (struct source){0};
     if (config->replay == REPLAY_NOTHING) {
-        return line_reader_create(pipeline->input, &source->lines, error);
+        const struct checkpoint *resume = config->resume;
+        enum status status = line_reader_create(pipeline->input, &source->lines, error);
+        if (status != STATUS_OK || resume == NULL) return status;
+        return line_reader_resume(source->lines, resume->n_records, resume->offset, error);
     }
     return replay_create(pipeline->input, config->record_nbytes_max,
                          config->replay == REPLAY_SAME_FORMAT ? &config->record_format.kind : NULL,
@@ -53,8 +56,10 @@ static enum status read_chunks(struct pipeline *pipeline, struct source *source,
                                struct error *error) {
     for (uint64_t sequence = 0;; sequence++) {
         pipeline_lock(pipeline);
-        while (pipeline->free.first == NULL && !pipeline->stopping) pipeline_await_change(pipeline);
-        struct chunk *chunk = pipeline->stopping ? NULL : fifo_pop(&pipeline->free);
+        while (pipeline->free.first == NULL && !pipeline_is_ending(pipeline)) {
+            pipeline_await_change(pipeline);
+        }
+        struct chunk *chunk = pipeline_is_ending(pipeline) ? NULL : fifo_pop(&pipeline->free);
         pipeline_unlock(pipeline);
         if (chunk == NULL) return STATUS_OK;
 
@@ -151,10 +156,11 @@ void *pipeline_run_tokenizer(void *argument) {
     if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
     while (status == STATUS_OK) {
         pipeline_lock(pipeline);
-        while (pipeline->raw.first == NULL && !pipeline->read_all && !pipeline->stopping) {
+        while (pipeline->raw.first == NULL && !pipeline->read_all &&
+               !pipeline_is_ending(pipeline)) {
             pipeline_await_change(pipeline);
         }
-        const bool over = pipeline->stopping || pipeline->raw.first == NULL;
+        const bool over = pipeline_is_ending(pipeline) || pipeline->raw.first == NULL;
         struct chunk *chunk = over ? NULL : fifo_pop(&pipeline->raw);
         pipeline_unlock(pipeline);
         if (chunk == NULL) break;

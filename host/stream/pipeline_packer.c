@@ -21,18 +21,18 @@ static void submit_open(struct packer *packer) {
     pipeline_unlock_changed(pipeline);
 }
 
-// False when the run is stopping.
+// False when the run is ending.
 static bool open_batch(struct packer *packer) {
     struct pipeline *pipeline = packer->pipeline;
     struct encoder *encoder = pipeline->config.encoder;
     pipeline_lock(pipeline);
     while (pipeline->n_submitted - pipeline->n_released >= encoder->n_slots &&
-           !pipeline->stopping) {
+           !pipeline_is_ending(pipeline)) {
         pipeline_await_change(pipeline);
     }
-    const bool stopping = pipeline->stopping;
+    const bool ending = pipeline_is_ending(pipeline);
     pipeline_unlock(pipeline);
-    if (stopping) return false;
+    if (ending) return false;
     packer->open = encoder_slot(encoder, (int32_t)(pipeline->n_submitted % encoder->n_slots));
     packer->open->n_titles = 0;
     packer->open->cu_seqlens[0] = 0;
@@ -67,12 +67,12 @@ static bool pack_chunk(struct packer *packer, const struct chunk *chunk) {
     return true;
 }
 
-// The next chunk in order, tokenized and already the writer's too; NULL when the run is stopping.
+// The next chunk in order, tokenized and already the writer's too; NULL when the run is ending.
 static struct chunk *next_ready(struct pipeline *pipeline, uint64_t sequence) {
     struct chunk **place = &pipeline->ready[sequence % (uint64_t)pipeline->n_chunks];
     pipeline_lock(pipeline);
-    while (*place == NULL && !pipeline->stopping) pipeline_await_change(pipeline);
-    struct chunk *chunk = pipeline->stopping ? NULL : *place;
+    while (*place == NULL && !pipeline_is_ending(pipeline)) pipeline_await_change(pipeline);
+    struct chunk *chunk = pipeline_is_ending(pipeline) ? NULL : *place;
     if (chunk != NULL) {
         *place = NULL;
         chunk->n_holders = 2;
@@ -92,6 +92,9 @@ void *pipeline_run_packer(void *argument) {
         last = !pack_chunk(&packer, chunk) || chunk->last;
         pipeline_let_go(pipeline, chunk);
     }
+    pipeline_lock(pipeline);
+    pipeline->packed_all = true;
+    pipeline_unlock_changed(pipeline);
     pipeline_leave(pipeline);
     return NULL;
 }

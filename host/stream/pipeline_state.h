@@ -25,14 +25,18 @@ struct pipeline {
     pthread_mutex_t mutex;  // guards all below
     pthread_cond_t changed;
     struct fifo free, raw, packed;
-    struct chunk **ready;             // [n_chunks], by sequence modulo n_chunks
-    bool read_all;                    // `raw` gets no more
+    struct chunk **ready;  // [n_chunks], by sequence modulo n_chunks
+    bool read_all;         // `raw` gets no more
+    bool packed_all;       // `packed` gets no more, and no batch is submitted
+    bool draining;
     int64_t n_submitted, n_released;  // batches; slot of batch b: b modulo n_slots
     bool stopping;
     enum status status;  // the first failure
     struct error error;
     int32_t n_running;  // stages that have not left
     struct totals totals;
+    struct checkpoint *noted;  // the latest; NULL where nobody wants to know
+    bool noted_is_new;
 };
 
 // The stages' threads; each takes the pipeline.
@@ -56,6 +60,11 @@ struct chunk *fifo_pop(struct fifo *fifo);
 
 // Keeps the first failure and makes every stage leave. `error` may be NULL.
 void pipeline_fail(struct pipeline *pipeline, enum status status, const struct error *error);
+
+// Under the mutex: no more is to be begun.
+static inline bool pipeline_is_ending(const struct pipeline *pipeline) {
+    return pipeline->stopping || pipeline->draining;
+}
 
 // A stage has ended.
 void pipeline_leave(struct pipeline *pipeline);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The pipeline's writer: logits to rows, in input order.
+#include <stdlib.h>
+
 #include "host/stream/pipeline_state.h"
 
 struct writer {
@@ -10,6 +12,8 @@ struct writer {
     struct totals fresh;               // since they were last published
     double busy_since;                 // when it last stopped waiting for a batch
     struct buffer rows;
+    struct checkpoint *note;  // to be filled next, or NULL: nobody wants to know
+    double noted;             // when the last one was made
 };
 
 // Adds the fresh figures to the pipeline's: after `n_written` records of `chunk`.
@@ -38,21 +42,26 @@ static bool batch_is_used_up(const struct writer *writer) {
     return writer->batch != NULL && writer->title == writer->batch->n_titles;
 }
 
-// The logits of the next title. STATUS_AGAIN when the run is stopping for another reason, which the
-// pipeline then knows already; or when the encoder says so.
+// Drained; or stopping for another reason, which the pipeline then knows already.
+static enum status ended_early(const struct pipeline *pipeline, struct error *error) {
+    return error_set(error, STATUS_AGAIN, "%s: stopped early", input_name(pipeline->input));
+}
+
+// The logits of the next title. STATUS_AGAIN when none will come, or when the encoder says so.
 static enum status next_logits(struct writer *writer, const float **logits, struct error *error) {
     struct pipeline *pipeline = writer->pipeline;
     struct encoder *encoder = pipeline->config.encoder;
     if (batch_is_used_up(writer)) release_batch(writer);
     if (writer->batch == NULL) {
         pipeline_lock(pipeline);
-        while (pipeline->n_submitted == pipeline->n_released && !pipeline->stopping) {
+        while (pipeline->n_submitted == pipeline->n_released && !pipeline->stopping &&
+               !pipeline->packed_all) {
             pipeline_await_change(pipeline);
         }
         const bool submitted = pipeline->n_submitted > pipeline->n_released;
         const int32_t slot = (int32_t)(pipeline->n_released % encoder->n_slots);
         pipeline_unlock(pipeline);
-        if (!submitted) return STATUS_AGAIN;
+        if (!submitted) return ended_early(pipeline, error);
         enum status status = encoder_wait(encoder, slot, error);
         writer->batch = encoder_slot(encoder, slot);
         writer->fresh.seconds.encode += writer->batch->seconds;
@@ -61,6 +70,50 @@ static enum status next_logits(struct writer *writer, const float **logits, stru
         if (status != STATUS_OK) return status;
     }
     *logits = writer->batch->logits + (size_t)writer->title++ * (size_t)encoder->n_labels;
+    return STATUS_OK;
+}
+
+enum { ROWS_NBYTES = 64 * 1024 };  // rows are handed to the output in stretches of about this
+
+static enum status write_rows(struct writer *writer, struct error *error) {
+    enum status status = buffer_check(&writer->rows, error);
+    if (status == STATUS_OK && writer->pipeline->output != NULL) {
+        status =
+            output_write(writer->pipeline->output, writer->rows.bytes, writer->rows.len, error);
+    }
+    buffer_clear(&writer->rows);
+    return status;
+}
+
+// Notes that `n_written` records of `chunk` are done, if it is time to or must be.
+static enum status note(struct writer *writer, const struct chunk *chunk, size_t n_written,
+                        bool must, struct error *error) {
+    struct pipeline *pipeline = writer->pipeline;
+    const double now = now_seconds();
+    if (writer->note == NULL ||
+        (!must && now - writer->noted < pipeline->config.checkpoint_every)) {
+        return STATUS_OK;
+    }
+    enum status status = write_rows(writer, error);
+    if (status != STATUS_OK) return status;
+    struct checkpoint *made = writer->note;
+    made->n_records = chunk->first_record - 1 + n_written;
+    made->offset =
+        n_written < chunk->n_records ? chunk->records[n_written].offset : chunk->end_offset;
+    made->input = *chunk->origin;
+    made->n_outputs = 0;
+    output_point(pipeline->output, &made->outputs[made->n_outputs++]);
+    if (pipeline->config.beside != NULL) {
+        output_point(pipeline->config.beside, &made->outputs[made->n_outputs++]);
+    }
+    writer->noted = now;
+    pipeline_lock(pipeline);
+    made->totals = pipeline->totals;
+    made->totals.read = made->totals.records;  // others are on their way
+    writer->note = pipeline->noted;
+    pipeline->noted = made;
+    pipeline->noted_is_new = true;
+    pipeline_unlock(pipeline);
     return STATUS_OK;
 }
 
@@ -81,8 +134,12 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
     const uint64_t number = record->number;
     const float *logits = NULL;
     if (!record_is_bad(record->status)) {
-        if (batch_is_used_up(writer)) publish(writer, chunk, i);
-        enum status status = next_logits(writer, &logits, error);
+        enum status status = STATUS_OK;
+        if (batch_is_used_up(writer)) {
+            publish(writer, chunk, i);
+            status = note(writer, chunk, i, false, error);
+        }
+        if (status == STATUS_OK) status = next_logits(writer, &logits, error);
         if (status != STATUS_OK) return status;
     }
     if (writer->pipeline->output != NULL) {
@@ -107,54 +164,56 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
     return STATUS_OK;
 }
 
-enum { ROWS_NBYTES = 64 * 1024 };  // rows are handed to the output in stretches of about this
-
-static enum status write_rows(struct writer *writer, struct error *error) {
-    enum status status = buffer_check(&writer->rows, error);
-    if (status == STATUS_OK && writer->pipeline->output != NULL) {
-        status =
-            output_write(writer->pipeline->output, writer->rows.bytes, writer->rows.len, error);
-    }
-    buffer_clear(&writer->rows);
-    return status;
-}
-
 static enum status write_chunk(struct writer *writer, const struct chunk *chunk,
                                struct error *error) {
     enum status status = STATUS_OK;
+    size_t n_written = 0;
     writer->busy_since = now_seconds();
-    for (size_t i = 0; status == STATUS_OK && i < chunk->n_records; i++) {
-        status = write_record(writer, chunk, i, error);
-        if (status == STATUS_OK && writer->rows.len >= ROWS_NBYTES) {
-            status = write_rows(writer, error);
-        }
+    while (status == STATUS_OK && n_written < chunk->n_records) {
+        status = write_record(writer, chunk, n_written, error);
+        if (status != STATUS_OK) break;
+        n_written++;
+        if (writer->rows.len >= ROWS_NBYTES) status = write_rows(writer, error);
     }
     if (status == STATUS_OK) status = write_rows(writer, error);
     if (status == STATUS_OK && chunk->flush && writer->pipeline->output != NULL) {
         status = output_flush(writer->pipeline->output, error);
     }
-    publish(writer, chunk, chunk->n_records);
-    return status;
+    publish(writer, chunk, n_written);
+    if (status != STATUS_OK && status != STATUS_AGAIN) return status;
+    enum status noted = note(writer, chunk, n_written, status == STATUS_AGAIN, error);
+    return status == STATUS_OK ? noted : status;
 }
 
 static enum status write_chunks(struct writer *writer, struct error *error) {
     struct pipeline *pipeline = writer->pipeline;
     enum status status = STATUS_OK;
-    if (pipeline->config.header) {
+    struct chunk *before = NULL;
+    if (pipeline->config.header && pipeline->config.resume == NULL) {
         row_add_header(&writer->rows, &pipeline->config.row_format);
         status = write_rows(writer, error);
     }
-    for (bool last = false; status == STATUS_OK && !last;) {
+    while (status == STATUS_OK && (before == NULL || !before->last)) {
         pipeline_lock(pipeline);
-        while (pipeline->packed.first == NULL && !pipeline->stopping)
+        while (pipeline->packed.first == NULL && !pipeline->stopping && !pipeline->packed_all) {
             pipeline_await_change(pipeline);
-        struct chunk *chunk = pipeline->stopping ? NULL : fifo_pop(&pipeline->packed);
+        }
+        struct chunk *chunk = NULL;
+        if (!pipeline->stopping && pipeline->packed.first != NULL) {
+            chunk = fifo_pop(&pipeline->packed);
+        }
         pipeline_unlock(pipeline);
-        if (chunk == NULL) break;
+        if (chunk == NULL) {
+            if (before != NULL) status = note(writer, before, before->n_records, true, error);
+            if (status == STATUS_OK) status = ended_early(pipeline, error);
+            break;
+        }
+        // Kept until now: its end is where the run stands.
+        if (before != NULL) pipeline_let_go(pipeline, before);
+        before = chunk;
         status = write_chunk(writer, chunk, error);
-        last = chunk->last;
-        pipeline_let_go(pipeline, chunk);
     }
+    if (before != NULL) pipeline_let_go(pipeline, before);
     return status;
 }
 
@@ -162,10 +221,18 @@ void *pipeline_run_writer(void *argument) {
     struct pipeline *pipeline = argument;
     struct writer writer = {.pipeline = pipeline};
     struct error error = {""};
-    enum status status = write_chunks(&writer, &error);
+    enum status status = STATUS_OK;
+    if (pipeline->noted != NULL) {
+        void *memory;
+        status = alloc_zeroed(&memory, 1, sizeof *writer.note, "a checkpoint", &error);
+        writer.note = status == STATUS_OK ? memory : NULL;
+    }
+    writer.noted = now_seconds();
+    if (status == STATUS_OK) status = write_chunks(&writer, &error);
     if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);  // the first one counts
     if (writer.batch != NULL) release_batch(&writer);
     buffer_free(&writer.rows);
+    free(writer.note);
     pipeline_leave(pipeline);
     return NULL;
 }

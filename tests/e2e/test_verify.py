@@ -230,6 +230,60 @@ def test_kinds(t):
                 and "/a.labels" in lines[0] and "/b.labels" in lines[1], result.out)
 
 
+def test_rejects(t):
+    """A rejects file that the record tells of is looked at as the rows are."""
+    inputs, out = t.directory(), t.directory()
+    records = e2e.titled(e2e.random_titles(t.seed, 60)) + b'bad\n{"id": 7}\n'
+    e2e.write(inputs, "a.jsonl.gz", e2e.gzip_bytes(records))
+    e2e.write(inputs, "b.jsonl", e2e.titled(e2e.random_titles(t.seed + 1, 40)))
+    label(t, out, "--on-bad", "reject", "--max-bad", "50%", inputs)
+    name = BASE + ".rejects.jsonl.gz"
+    lines = e2e.gunzip_bytes(e2e.read(os.path.join(out, name)))
+    result = t.run("verify", "--json", out)
+    t.exits("rejects are good", result, e2e.OK)
+    t.equal("and told", [i.get("rejects") for i in json.loads(result.out)["items"]], [2, None])
+    bad = copy(t, out)
+    os.remove(os.path.join(bad, name))
+    found(t, "no rejects file", bad, "missing", "rejects")
+    found(t, "no rejects file, quick", bad, "missing", "rejects", args=("--quick",))
+    for what, verdict, data in (("one reject less", "differs", lines.splitlines(True)[0]),
+                                ("another reject", "differs",
+                                 lines.replace(b"bad_json", b"bad_jsoN"))):
+        bad = copy(t, out)
+        packed = e2e.gzip_bytes(data)
+        e2e.write(bad, name, packed)
+        edit_record(os.path.join(bad, BASE + ".meta.json"),
+                    lambda r: r["rejects"].update(file_nbytes=len(packed)))
+        found(t, what, bad, verdict, "reject")
+    bad = copy(t, out)
+    os.truncate(os.path.join(bad, name), 30)
+    found(t, "half of the rejects", bad, "partial", "rejects file")
+    bad = copy(t, out)
+    edit_record(os.path.join(bad, BASE + ".meta.json"), lambda r: r["rejects"].update(rows=3))
+    found(t, "more rejects than bad rows", bad, "differs", "rejects.rows")
+
+
+def test_not_whole(t):
+    """Inputs that were not read to their end: their ids are compared as far."""
+    inputs, out = t.directory(), t.directory()
+    good = e2e.gzip_bytes(e2e.titled(e2e.random_titles(t.seed, 4000)))
+    e2e.write(inputs, "a.jsonl.gz", good + b"more")
+    label(t, out, "--trailing", "ignore", inputs)
+    result = t.run("verify", "--json", "--ids", "-o", out, inputs)
+    t.exits("trailing bytes", result, e2e.OK)
+    t.check("are told", json.loads(result.out)["items"][0].get("trailing") is True, result.out)
+    e2e.write(inputs, "a.jsonl.gz", good[:-100])
+    t.exits("salvage", t.run("label", "-q", "--model", MODEL, "--salvage", "-o", out, inputs),
+            e2e.ROWS)
+    result = t.run("verify", "--json", "--ids", "-o", out, inputs)
+    t.exits("salvaged", result, e2e.OK)
+    t.check("is told", json.loads(result.out)["items"][0].get("salvaged") is True, result.out)
+    result = t.run("merge", out, inputs)
+    t.exits("merge of it", result, e2e.ROWS)
+    t.check("is refused by name", b"salvaged" in result.out and BASE.encode() in result.out
+            and not os.path.exists(os.path.join(out, "_SUCCESS")), result.out)
+
+
 def test_refusals(t, inputs):
     t.exits("no outputs", t.run("verify"), e2e.USAGE, "give the outputs")
     t.exits("an empty directory", t.run("verify", t.directory()), e2e.INPUT, "no outputs")
@@ -246,6 +300,8 @@ def main():
     test_records(t, out)
     test_inputs(t, inputs, out)
     test_ids(t)
+    test_rejects(t)
+    test_not_whole(t)
     test_kinds(t)
     test_refusals(t, inputs)
     t.finish()

@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import e2e  # noqa: E402
 
 MODEL = os.path.join(e2e.GOLDEN, "bert_three_heads")
-VOLATILE = ("started", "finished", "seconds", "shared")  # of a commit record
+VOLATILE = ("started", "finished", "seconds", "shared", "resumed")  # of a commit record
 RECORD = ".meta.json"
 TIMEOUT = 60
 

@@ -24,7 +24,8 @@ def small_model(t):
 
 def all_of(t, full):
     """The scenarios, one after the other, or a few of them; `--only` chooses."""
-    few = ("file to file", "stdin to stdout", "three to a directory", "replacing", "convert")
+    few = ("file to file", "stdin to stdout", "three to a directory", "replacing", "saving",
+           "convert")
     for name, arguments, more in described(t):
         if re.search(t.args.only, name) if t.args.only else full or name in few:
             yield faults.Scenario(t, name, arguments, **more)
@@ -66,6 +67,9 @@ def described(t):
         ("done already", to_file, {"inputs": one, "prepare": made_by()}),
         ("a stranger's file", to_file, {"inputs": one, "prepare": strange,
                                         "succeeds": e2e.USAGE}),
+        ("saving", to_file + ["--checkpoint-seconds", "0", "--batch-tokens", "200", "--on-bad",
+                              "reject", "--max-bad", "50%", "--count-duplicates"],
+         {"inputs": {"a.jsonl.gz": e2e.gzip_bytes(data + b"bad\n" + data)}}),
         ("audited", to_file + ["--audit", "1000"], {"inputs": one}),
         ("convert", convert, {"whole": "new/", "repeated": e2e.USAGE}),
         ("convert, replacing", convert + ["--force"], {"prepare": converted, "whole": "new/"}),

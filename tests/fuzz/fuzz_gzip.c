@@ -14,6 +14,7 @@
 
 #include "host/base/buffer.h"
 #include "host/stream/input.h"
+#include "host/stream/input_point.h"
 #include "host/stream/salvage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -88,10 +89,13 @@ static bool is_plain(const uint8_t *data, size_t size) {
     return true;
 }
 
-static enum status read_file(const char *path, enum trailing trailing, size_t cap, size_t size,
-                             struct buffer *out, struct error *error) {
+// `points`: the input is also to note where it could be gone on with.
+static enum status read_file(const char *path, enum trailing trailing, bool points, size_t cap,
+                             size_t size, struct buffer *out, struct error *error) {
     struct input *input;
     enum status status = input_open(path, &input, error);
+    assert(status == STATUS_OK);
+    if (points) status = input_keep_points(input, error);
     assert(status == STATUS_OK);
     assert(input_total_nbytes(input) == size);
     input_set_rules(input, (struct input_rules){.trailing = trailing});
@@ -113,7 +117,7 @@ static void check_read(const char *path, size_t size, const struct buffer *want,
     for (size_t i = 0; i < 2; i++) {
         struct buffer got = {0};
         struct error error = {""};
-        enum status status = read_file(path, trailing, caps[i], size, &got, &error);
+        enum status status = read_file(path, trailing, i == 0, caps[i], size, &got, &error);
         assert(status == (accepted ? STATUS_OK : STATUS_INPUT));
         assert((error.text[0] != '\0') == !accepted);
         assert(!accepted || got.len == want->len);

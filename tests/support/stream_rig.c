@@ -154,16 +154,31 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
                                      .fail_on_bad = run->fail_on_bad,
                                      .watcher = run->watcher,
                                      .audit = run->audit,
-                                     .first_line = run->first_line};
+                                     .first_line = run->first_line,
+                                     .checkpoints = run->look != NULL,
+                                     .checkpoint_every = run->checkpoint_every,
+                                     .resume = run->resume};
     struct input *input;
     struct output *output = NULL;
     struct pipeline *pipeline;
     must(input_open(input_path, &input, error), error);
-    if (output_path != NULL) must(output_open(output_path, &output, error), error);
+    if (run->look != NULL) must(input_keep_points(input, error), error);
+    if (run->resume != NULL) {
+        must(input_resume(input, &run->resume->input, error), error);
+        must(output_resume(output_path, run->temporary, &run->resume->outputs[0], NULL, &output,
+                           error),
+             error);
+    } else if (output_path != NULL) {
+        must(output_open(output_path, &output, error), error);
+    }
     must(pipeline_start(&config, input, output, &pipeline, error), error);
-    while (!pipeline_poll(pipeline, 50, totals)) continue;
+    while (!pipeline_poll(pipeline, run->look != NULL ? 0 : 50, totals)) {
+        if (run->look != NULL) run->look(run->context, pipeline, output);
+    }
+    if (run->look != NULL) run->look(run->context, pipeline, output);
     enum status status = pipeline_finish(pipeline, totals, error);
     if (status == STATUS_OK && output != NULL) status = output_commit(output, error);
+    if (status == STATUS_AGAIN && run->look != NULL) output_keep(output);
     output_close(output);
     input_close(input);
     const char *fault = fake_encoder_fault(config.encoder);

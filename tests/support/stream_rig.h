@@ -31,6 +31,14 @@ struct rig_run {
     struct first_line_reader first_line;
     struct audit *audit;
     int64_t lie_at;  // of the encoder; 0: never
+    // Resumable runs: the place is noted as the pipeline's config says; `look` is called again and
+    // again while the pipeline runs, and once behind its end. After STATUS_AGAIN the unfinished
+    // output stays. `resume`: where to go on, in the unfinished output `temporary`.
+    void (*look)(void *context, struct pipeline *pipeline, struct output *output);
+    void *context;
+    double checkpoint_every;
+    const struct checkpoint *resume;
+    const char *temporary;
 };
 
 void rig_open(struct rig *rig, enum record_kind from, enum row_kind to);

@@ -266,6 +266,13 @@ static void locks(void) {
     CHECK_INT(commit_lock_take(out_path, &lock, &error), STATUS_OK);
     CHECK(lock.was_left);
     commit_lock_release(&lock);
+    // An output without a record: the mark that tells whose it is stays until it has one, or goes.
+    CHECK(access(out_path, F_OK) == 0 && access(record_path, F_OK) != 0);
+    CHECK(access(lock_path, F_OK) == 0);
+    CHECK(unlink(out_path) == 0);
+    CHECK_INT(commit_lock_take(out_path, &lock, &error), STATUS_OK);
+    CHECK(lock.was_left);
+    commit_lock_release(&lock);
     CHECK(access(lock_path, F_OK) != 0);
     commit_lock_release(&(struct commit_lock){0});
 

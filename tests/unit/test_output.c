@@ -180,14 +180,14 @@ static void swept(void) {
     for (size_t i = 0; i < ARRAY_LEN(dead); i++) temp_dir_write_text(dir, dead[i], "");
     for (size_t i = 0; i < ARRAY_LEN(others); i++) temp_dir_write_text(dir, others[i], "");
     name_path("out.gz");
-    output_sweep(path);
+    output_sweep(path, NULL);
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         name_path(others[i]);
         CHECK(access(path, F_OK) == 0);
         unlink(path);
     }
     CHECK_INT(n_files(), 0);
-    output_sweep("/nowhere/out.gz");
+    output_sweep("/nowhere/out.gz", NULL);
 }
 
 static void refused(void) {
