@@ -66,14 +66,17 @@ struct slot_places {
     size_t nbytes;                 // of the slot
 };
 
+// Layers that are laid out alike.
+struct plan_layers {
+    size_t begin, layer_nbytes;
+    struct layer_places layer;
+};
+
 struct memory_plan {
     size_t word_embeddings;                             // [V, H]
     size_t position_embeddings;                         // [P, H] fp32, token type 0 added
     size_t embedding_norm_weight, embedding_norm_bias;  // [H] fp32
-    struct plan_layers {
-        size_t begin, layer_nbytes;
-        struct layer_places layer;
-    } layers, e4m3_layers;  // those of n_e4m3_layers layers from layer 1 on
+    struct plan_layers layers, e4m3_layers;  // the latter of n_e4m3_layers layers from layer 1 on
     int32_t n_e4m3_layers;
     size_t pooler_weight, pooler_bias;          // [H, H], [H] fp32
     size_t classifier_weight, classifier_bias;  // [K, H] fp32, [K] fp32
@@ -101,8 +104,9 @@ static inline struct layer_view memory_plan_layer(const struct memory_plan *plan
     const bool is_e4m3 = l >= 1 && l <= plan->n_e4m3_layers;
     const struct plan_layers *layers = is_e4m3 ? &plan->e4m3_layers : &plan->layers;
     const int32_t before = is_e4m3 || l == 0 ? l - (int32_t)is_e4m3 : l - plan->n_e4m3_layers;
-    return (struct layer_view){&layers->layer,
-                               layers->begin + (size_t)before * layers->layer_nbytes, is_e4m3};
+    const struct layer_view view = {&layers->layer,
+                                    layers->begin + (size_t)before * layers->layer_nbytes, is_e4m3};
+    return view;
 }
 
 // The most rows, a multiple of `quantum` and at most `rows_max`, whose plan is at most
