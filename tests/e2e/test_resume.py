@@ -97,7 +97,10 @@ def test_stale(t, job):
     e2e.edit_json(os.path.join(job.model, "config.json"), layer_norm_eps=1e-5)
     job.finishes("another model", golden=job.label_anew(), says="another model")
     job.model = FAST_MODEL
-    restore(**{temporary: None, OUTPUT: rows, LOCK: b"wader\n"})
+    committing = {temporary: None, OUTPUT: rows, LOCK: b"wader\n"}
+    restore(**committing)
+    job.finishes("killed between output and record")
+    restore(**committing)
     t.exits("killed between output and record, and the next run stopped at once",
             job.stop_at(lambda: len(job.listing()) > 3, signal.SIGTERM), e2e.AGAIN)
     t.check("the mark that tells is kept", LOCK in job.listing(), job.listing())

@@ -45,6 +45,7 @@ static void whole(void) {
     CHECK_STR(record.sha256, HEX "2");
     CHECK_STR(record.model_sha256, HEX "3");
     CHECK_STR(record.tokenizer_sha256, HEX "4");
+    CHECK(!record.has_rejects && !record.salvaged && !record.trailing);
     CHECK(commit_record_setting_is(&record, "scores", "top"));
     CHECK(!commit_record_setting_is(&record, "scores", "all"));
     CHECK(!commit_record_setting_is(&record, "max_length", "128"));
@@ -94,6 +95,40 @@ static void damaged(void) {
     }
 }
 
+// What only some records have.
+static void marks(void) {
+    static const struct {
+        const char *member, *fault;
+    } cases[] = {
+        {"\"rejects\": {\"rows\": 1, \"file_nbytes\": 2, \"nbytes\": 3, \"sha256\": \"" HEX "5\"}",
+         NULL},
+        {"\"rejects\": {\"rows\": 2, \"file_nbytes\": 2, \"nbytes\": 3, \"sha256\": \"" HEX "5\"}",
+         "rejects.rows is not rows.bad"},
+        {"\"rejects\": {\"rows\": 1, \"nbytes\": 3, \"sha256\": \"" HEX "5\"}",
+         "rejects.file_nbytes is missing"},
+        {"\"rejects\": {\"rows\": 1, \"file_nbytes\": 2, \"nbytes\": 3, \"sha256\": \"5\"}",
+         "rejects.sha256 is no SHA-256"},
+        {"\"rejects\": 1", "rejects is of another type"},
+        {"\"salvaged\": {}, \"trailing\": {}", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[2000];
+        const char *at = strstr(good, "\"news\"");
+        struct commit_record record;
+        struct error error = {""};
+        snprintf(text, sizeof text, "%.*s%s, %s", (int)(at - good), good, cases[i].member, at);
+        const bool is_good = cases[i].fault == NULL;
+        CHECK_INT(parse(text, &record, &error), is_good ? STATUS_OK : STATUS_ROWS);
+        if (!is_good) CHECK_CONTAINS(error.text, cases[i].fault);
+        CHECK(record.has_rejects == (i < 5));
+        CHECK(record.salvaged == (i == 5) && record.trailing == (i == 5));
+        if (i == 0) CHECK(record.rejects_rows == 1 && record.rejects_nbytes == 3);
+        if (i == 0) CHECK(record.rejects_file_nbytes == 2);
+        if (i == 0) CHECK_STR(record.rejects_sha256, HEX "5");
+        commit_record_free(&record);
+    }
+}
+
 static void files(void) {
     struct commit_record record;
     struct error error = {""};
@@ -129,6 +164,7 @@ int main(void) {
     temp_dir_make(dir);
     whole();
     damaged();
+    marks();
     files();
     temp_dir_remove(dir);
     return check_result();

@@ -172,7 +172,8 @@ static int drained(struct job *job, unsigned seed) {
     int n_runs = 0;
     for (; status == STATUS_AGAIN && n_runs < 500; n_runs++) {
         struct looker looker;
-        looker_open(&looker, 1 + (int)check_below(&random, 8));
+        // Later ones come farther: where looks are slow, too, there is an end.
+        looker_open(&looker, 1 + (int)check_below(&random, 8) + 2 * n_runs);
         struct rig_run run = random_run(job, &random);
         run.delay_us = (int)check_below(&random, 2) * 200;
         run.look = look;
@@ -222,12 +223,12 @@ int main(void) {
     int n_runs = 0;
     for (int i = 0; i < 4; i++) {
         struct job job;
-        job_open(&job, i == 0 ? 9000 : 3000, i % 2 == 0, i == 1, i == 3 ? ROW_TSV : ROW_JSONL);
+        job_open(&job, i == 0 ? 13000 : 2000, i % 2 == 0, i == 1, i == 3 ? ROW_TSV : ROW_JSONL);
         every_note(&job, (unsigned)i + 1);
         n_runs += drained(&job, (unsigned)i + 1);
         drained_at_once(&job);
         job_close(&job);
     }
-    CHECK(n_runs > 12);
+    CHECK(n_runs > 6);
     return check_result();
 }
