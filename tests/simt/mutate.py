@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the tests of kernels: breaks the CUDA kernels and looks whether a test fires.
 
-usage: mutate.py --seeded [--all]        the defects of defects.txt, each by the tests named there
+usage: mutate.py --seeded [--share N]    the defects of defects.txt, each by the tests named there
        mutate.py --random N --seed S     N mutants at random places, by all tests of their kernels
        mutate.py --list                  how many mutants there are of each kind
 
 Options: --only FILE (as cuda/row.cuh), --build-dir DIR (keeps what is not mutated), --jobs N.
 
 --seeded ends with 1 if a defect goes unnoticed, if a test fires without one, or if the text that a
-defect replaces is not in the file exactly once. --all takes those too that CI has no time for.
+defect replaces is not in the file exactly once. --share takes N of them, others in each run.
 
 --random takes kinds of mutants in turn, so that rare kinds are tried as often as common ones. A
 mutant that does not build, or whose optimized objects are those of the original byte for byte, is
@@ -242,7 +242,11 @@ def try_defect(bench, defect, seed):
 
 def run_seeded(bench, options):
     defects = [defect for defect in read_defects(ROOT / "tests/simt/defects.txt")
-               if (options.all or "ci" in defect) and options.only in (None, defect["file"])]
+               if options.only in (None, defect["file"])]
+    if options.share:
+        seed = random.randrange(1 << 31)
+        print(f"{options.share} of {len(defects)} defects, chosen by {seed}")
+        defects = random.Random(seed).sample(defects, min(options.share, len(defects)))
     used = sorted({fires[:2] for defect in defects for fires in defect["fires"]})
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         n_wrong = bench.sound([(test, flavour, "forward", options.seed) for test, flavour in used],
@@ -261,7 +265,7 @@ def run_seeded(bench, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeded", action="store_true")
-    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--share", type=int)
     parser.add_argument("--random", type=int)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--only")

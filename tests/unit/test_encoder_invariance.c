@@ -221,12 +221,12 @@ static void check_model(const struct tiny_model_spec *spec, struct check_random 
     struct titles *titles = make_titles(model, random);
     check_variety(titles);
     const int32_t sizes[] = {model->config.max_positions, 127, 128, 129, 192, 193, 1000, 5000};
-    for (size_t s = 0; s < ARRAY_LEN(sizes); s += is_short ? 3 : 1) {
-        for (int32_t n_threads = 1; n_threads <= 5; n_threads += is_short ? 2 : 1) {
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s += is_short || slow ? 3 : 1) {
+        for (int32_t n_threads = 1; n_threads <= 5; n_threads += is_short || slow ? 2 : 1) {
             check_company(model, titles, sizes[s], n_threads, random);
         }
     }
-    const int n_rounds = is_short ? 10 : slow ? 60 : 500;
+    const int n_rounds = is_short ? 10 : slow ? 30 : 500;
     check_clients(model, titles, 1, 1, 4 * n_rounds, random);
     check_clients(model, titles, N_CLIENTS, 3, n_rounds, random);
     check_clients(model, titles, 2, 5, n_rounds, random);
