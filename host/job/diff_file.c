@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "host/base/sha256.h"
-#include "host/job/diff_record.h"
 #include "host/stream/input.h"
 
 enum { FIRST_NBYTES = 256 * 1024 };
@@ -13,7 +13,8 @@ enum { FIRST_NBYTES = 256 * 1024 };
 struct diff_file {
     struct input *input;
     struct sha256 *hash;
-    struct diff_record record;
+    struct commit_record record;
+    bool has_record;
     enum row_kind kind;
     bool kind_is_known, ended;
     char *bytes, *scratch;  // [cap] each
@@ -35,6 +36,27 @@ static enum status grow(struct diff_file *file, size_t cap, struct error *error)
     return STATUS_OK;
 }
 
+enum status diff_file_record(const char *path, struct commit_record *record, bool *is_there,
+                             struct error *error) {
+    struct error found;
+    struct stat info;
+    if (commit_record_read(path, record, is_there, &found) != STATUS_OK) {
+        return error_set(error, STATUS_INPUT,
+                         "%s" COMMIT_RECORD_SUFFIX
+                         ": %s; take the output from where it was made, or label again",
+                         path, found.text);
+    }
+    if (*is_there && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        (uint64_t)info.st_size != record->file_nbytes) {
+        return error_set(error, STATUS_INPUT,
+                         "%s: it has %llu bytes, and its commit record says %llu: it was changed "
+                         "or cut; label again, or take it from where it was made",
+                         path, (unsigned long long)info.st_size,
+                         (unsigned long long)record->file_nbytes);
+    }
+    return STATUS_OK;
+}
+
 enum status diff_file_open(const char *path, struct diff_file **out, struct error *error) {
     void *memory;
     *out = NULL;
@@ -44,7 +66,7 @@ enum status diff_file_open(const char *path, struct diff_file **out, struct erro
     const enum record_kind kind = record_kind_of_name(path);
     file->kind = kind == RECORD_TSV ? ROW_TSV : ROW_JSONL;
     file->kind_is_known = kind != RECORD_TEXT;
-    status = diff_record_read(path, &file->record, error);
+    status = diff_file_record(path, &file->record, &file->has_record, error);
     if (status == STATUS_OK) status = grow(file, FIRST_NBYTES, error);
     if (status == STATUS_OK) status = sha256_create(&file->hash, error);
     if (status == STATUS_OK) status = input_open(path, &file->input, error);
@@ -60,7 +82,7 @@ void diff_file_close(struct diff_file *file) {
     if (file == NULL) return;
     input_close(file->input);
     sha256_destroy(file->hash);
-    diff_record_free(&file->record);
+    commit_record_free(&file->record);
     buffer_free(&file->header);
     free(file->bytes);
     free(file->scratch);
@@ -151,13 +173,13 @@ static enum status differs(const struct diff_file *file, const char *what, struc
 
 static enum status check_end(struct diff_file *file, struct error *error) {
     char sha256[SHA256_HEX_LEN + 1];
-    const struct diff_record *record = &file->record;
+    const struct commit_record *record = &file->record;
     enum status status = input_check_unchanged(file->input, error);
     if (status == STATUS_OK) status = sha256_finish(file->hash, sha256, error);
-    if (status != STATUS_OK || !record->is_there) return status;
-    if (file->n_read != record->output_nbytes) return differs(file, "size is", error);
-    if (strcmp(sha256, record->output_sha256) != 0) return differs(file, "SHA-256 is", error);
-    if (file->n_rows != record->rows) return differs(file, "number of rows is", error);
+    if (status != STATUS_OK || !file->has_record) return status;
+    if (file->n_read != record->nbytes) return differs(file, "size is", error);
+    if (strcmp(sha256, record->sha256) != 0) return differs(file, "SHA-256 is", error);
+    if (file->n_rows != record->rows_out) return differs(file, "number of rows is", error);
     return STATUS_OK;
 }
 

@@ -6,11 +6,17 @@
 #ifndef WADER_HOST_JOB_DIFF_FILE_H
 #define WADER_HOST_JOB_DIFF_FILE_H
 
+#include "host/job/commit_record.h"
 #include "host/job/diff_row.h"
 
 enum { ROW_NBYTES_MAX = 64 << 20 };  // a longer row is refused: memory is bounded by it
 
 struct diff_file;  // used by one thread
+
+// The record beside an output. STATUS_INPUT where it cannot be read or is damaged, or where it tells
+// another size than the output has. commit_record_free releases it, after a failure too.
+enum status diff_file_record(const char *path, struct commit_record *record, bool *is_there,
+                             struct error *error);
 
 // STATUS_INPUT when it cannot be opened. JSONL or TSV is told by the name, else by the first byte.
 enum status diff_file_open(const char *path, struct diff_file **out, struct error *error);

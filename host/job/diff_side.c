@@ -105,23 +105,24 @@ static bool same_span(struct span a, struct span b) {
 static enum status read_records(struct diff_side *side, struct error *error) {
     size_t n_numbered = 0;
     for (size_t i = 0; i < side->n_files; i++) {
-        struct diff_record record;
-        enum status status = diff_record_read(side->files[i], &record, error);
-        if (status != STATUS_OK || !record.is_there) {
-            diff_record_free(&record);
+        struct commit_record record;
+        bool is_there;
+        enum status status = diff_file_record(side->files[i], &record, &is_there, error);
+        if (status != STATUS_OK || !is_there) {
+            commit_record_free(&record);
             if (status != STATUS_OK) return status;
             continue;
         }
-        n_numbered += record.numbers_lines;
+        n_numbered += commit_record_setting_is(&record, "input_format", "text");
         if (side->n_recorded++ == 0) {
             side->record = record;
             continue;
         }
-        const struct diff_record *first = &side->record;
+        const struct commit_record *first = &side->record;
         side->many_models |= strcmp(record.model_sha256, first->model_sha256) != 0;
         side->many_tokenizers |= strcmp(record.tokenizer_sha256, first->tokenizer_sha256) != 0;
         side->many_settings |= !same_span(record.settings.raw, first->settings.raw);
-        diff_record_free(&record);
+        commit_record_free(&record);
     }
     side->numbers_lines = n_numbered == side->n_files;
     return STATUS_OK;
@@ -137,7 +138,7 @@ void diff_side_close(struct diff_side *side) {
     diff_file_close(side->file);
     for (size_t i = 0; i < side->n_files; i++) free(side->files[i]);
     free(side->files);
-    diff_record_free(&side->record);
+    commit_record_free(&side->record);
     buffer_free(&side->id);
     *side = (struct diff_side){0};
 }

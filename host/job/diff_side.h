@@ -6,7 +6,6 @@
 #define WADER_HOST_JOB_DIFF_SIDE_H
 
 #include "host/job/diff_file.h"
-#include "host/job/diff_record.h"
 
 struct diff_side {
     const char *path;
@@ -14,7 +13,7 @@ struct diff_side {
     char **files;  // [n_files], at least 1
     size_t n_files, n_recorded;
     // The first record, and what of it does not hold for others.
-    struct diff_record record;
+    struct commit_record record;
     bool many_models, many_tokenizers, many_settings;
     // Every id is a line's number, which means a line only together with its file.
     bool numbers_lines;

@@ -77,11 +77,14 @@ def record(path, data, n_rows, **changes):
     settings = {"device": "cpu", "precision": "fp32", "input_format": "jsonl"}
     settings.update(changes.pop("settings", {}))
     meta = {"schema": 1, "wader": "0.1.0",
+            "input": {"name": "in.jsonl.gz", "nbytes": 1, "mtime_ns": 0, "sha256": "c" * 64},
             "output": {"name": os.path.basename(path), "file_nbytes": len(raw),
                        "nbytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
             "model": {"weights": "model.safetensors", "sha256": "a" * 64,
                       "tokenizer_sha256": "b" * 64},
-            "settings": settings, "rows": {"in": n_rows, "out": n_rows}}
+            "settings": settings, "tokens": 0,
+            "rows": {"in": n_rows, "out": n_rows, "labelled": n_rows, "truncated": 0,
+                     "abstained": 0, "bad": 0}}
     for key, value in changes.items():
         part, name = key.split("__")
         meta[part][name] = value
