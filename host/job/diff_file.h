@@ -13,8 +13,8 @@ enum { ROW_NBYTES_MAX = 64 << 20 };  // a longer row is refused: memory is bound
 
 struct diff_file;  // used by one thread
 
-// The record beside an output. STATUS_INPUT where it cannot be read or is damaged, or where it tells
-// another size than the output has. commit_record_free releases it, after a failure too.
+// The record beside an output. STATUS_INPUT where it cannot be read or is damaged, or tells another
+// size than the output has. commit_record_free releases it, after a failure too.
 enum status diff_file_record(const char *path, struct commit_record *record, bool *is_there,
                              struct error *error);
 
