@@ -81,6 +81,13 @@ enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN 
     return status;
 }
 
+bool sha256_bytes(const void *bytes, size_t nbytes, unsigned char digest[SHA256_NBYTES]) {
+    SHA256_CTX context;
+    return SHA256_Init(&context) == 1 &&
+           (nbytes == 0 || SHA256_Update(&context, bytes, nbytes) == 1) &&
+           SHA256_Final(digest, &context) == 1;
+}
+
 enum status sha256_file(const char *path, bool (*stop)(void), char hex[SHA256_HEX_LEN + 1],
                         struct error *error) {
     enum { PIECE_NBYTES = 1 << 18 };

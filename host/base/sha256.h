@@ -7,7 +7,7 @@
 
 #include "host/base/base.h"
 
-enum { SHA256_HEX_LEN = 64 };
+enum { SHA256_HEX_LEN = 64, SHA256_NBYTES = 32 };
 
 struct sha256;  // used by one thread at a time
 
@@ -33,6 +33,9 @@ enum status sha256_finish(struct sha256 *hash, char hex[SHA256_HEX_LEN + 1], str
 // The same for bytes that are there at once.
 enum status sha256_of(const void *bytes, size_t nbytes, char hex[SHA256_HEX_LEN + 1],
                       struct error *error);
+
+// The same as bytes, without memory of its own: for many short texts. False where libcrypto failed.
+bool sha256_bytes(const void *bytes, size_t nbytes, unsigned char digest[SHA256_NBYTES]);
 
 // The same for a whole file, read in pieces. STATUS_IO when it cannot be read. `stop`, unless NULL,
 // is asked before each piece: where it says so, STATUS_AGAIN.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/bench/host_facts.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +42,21 @@ static void keep_flags(const char *line, char *out, size_t cap) {
     }
 }
 
+// The next line; false at the end and where reading fails, which ferror tells.
+static bool next_line(FILE *file, char *line, int cap) {
+    while (fgets(line, cap, file) == NULL) {
+        if (!ferror(file) || errno != EINTR) return false;
+        clearerr(file);
+    }
+    return true;
+}
+
 static void read_cpuinfo(struct host_facts *facts) {
     char line[8192];
     FILE *file = fopen("/proc/cpuinfo", "re");
+    if (file == NULL && errno != ENOENT) facts->cpu_fault = errno;
     snprintf(facts->cpu, sizeof facts->cpu, "a processor that does not say what it is");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL && line[0] != '\n') {
+    while (file != NULL && next_line(file, line, sizeof line) && line[0] != '\n') {
         const char *colon = strstr(line, ": ");
         if (colon == NULL) continue;
         if (strncmp(line, "model name", 10) == 0) {
@@ -55,6 +66,7 @@ static void read_cpuinfo(struct host_facts *facts) {
             keep_flags(colon + 2, facts->flags, sizeof facts->flags);
         }
     }
+    if (file != NULL && ferror(file)) facts->cpu_fault = errno;
     if (file != NULL) fclose(file);
 }
 

@@ -9,6 +9,7 @@
 struct host_facts {
     char cpu[128];     // as the system calls the processor
     char flags[128];   // those of its instruction sets that something here uses, parted by spaces
+    int cpu_fault;     // errno, where what the system says of the processor could not be read
     char system[128];  // kernel and its release
     int processors;    // that this process may use
     int processors_online;

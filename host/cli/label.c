@@ -11,6 +11,7 @@
 #include "host/cli/catalog.h"
 #include "host/cli/commands.h"
 #include "host/cli/label_audit.h"
+#include "host/cli/label_previous.h"
 #include "host/cli/label_run.h"
 #include "host/cli/report.h"
 #include "host/cli/stop.h"
@@ -82,7 +83,7 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, bo
 
 static enum status commit(struct job *job, struct run *run, const struct totals *totals,
                           double seconds, struct error *error) {
-    const struct commit_facts facts = {
+    struct commit_facts facts = {
         .output_path = run->item->output,
         .input_path = run->item->input,
         .output = run->output,
@@ -91,11 +92,16 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
         .marks = extras_marks(&run->extras),
         .n_before = resume_before(&run->resume).records,
         .seconds = seconds,
+        .scores = run->score_log,
+        .has_previous = job->previous != NULL,
         .hardware = job->engine.hardware,
     };
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);
     provenance.settings = run->formats.settings.bytes;
+    if (status == STATUS_OK) {
+        status = scores_identity(&job->engine, job->provenance, &facts.made_by, error);
+    }
     if (status == STATUS_OK) status = input_check_unchanged(run->input, error);
     if (status == STATUS_OK) {
         status = model_check_unchanged(job->engine.model, job->options->model, error);
@@ -116,41 +122,6 @@ static void start_progress(struct job *job) {
     progress_start(&job->progress, (enum progress_mode)job->options->progress);
     job->progress.n_files = job->plan.n_items;
     job->progress.total_nbytes = total;
-}
-
-// Only what can be read and written again from any place can be gone on with. A damaged input is
-// labelled as far as a survey of the whole of it says, and a rejects file is replayed, in one go.
-static bool may_go_on(const struct job *job, const struct run *run) {
-    return strcmp(run->item->output, "-") != 0 && strcmp(run->item->input, "-") != 0 &&
-           input_can_be_reopened(run->input) && !job->options->salvage &&
-           job->replay == REPLAY_NOTHING;
-}
-
-// Opens output and rejects; where an earlier run left them, if that can be.
-static enum status open_outputs(struct job *job, struct run *run, struct error *error) {
-    const struct plan_item *item = run->item;
-    const bool rejects = job->options->on_bad == ON_BAD_REJECT;
-    if (rejects) run->rejects_path = rejects_path(item->output);
-    if (rejects && run->rejects_path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    if (!may_go_on(job, run)) {
-        if (strcmp(item->output, "-") != 0) resume_clear(item->output);
-        enum status status = output_open(item->output, &run->output, error);
-        if (status != STATUS_OK || !rejects) return status;
-        return output_open(run->rejects_path, &run->rejects, error);
-    }
-    run->resume = (struct resume){
-        .options = job->options,
-        .engine = &job->engine,
-        .provenance = job->provenance,
-        .input_path = item->input,
-        .paths = {item->output, run->rejects_path},
-        .n_outputs = rejects ? 2 : 1,
-        .settings = run->formats.settings.bytes,
-    };
-    enum status status = resume_begin(&run->resume, stop_asked, &run->input, error);
-    run->output = run->resume.outputs[0];
-    run->rejects = run->resume.outputs[1];
-    return status;
 }
 
 // Opens all that the input's rows and what is beside them need.
@@ -186,6 +157,8 @@ static enum status label_input(struct job *job, struct run *run, double begin,
     if (status != STATUS_OK) return status;
     run->totals = totals;
     run->fresh = totals;
+    job->n_made++;
+    job->n_known += totals.reuse.known;
     const struct totals before = resume_before(&run->resume);
     totals_since(&run->fresh, &before);
     totals_add(&job->totals,
@@ -227,9 +200,7 @@ static enum status label_item(struct job *job, const struct plan_item *item, str
         report_shard(&job->progress, item->output, &run.fresh, now_seconds() - begin);
     }
     resume_end(&run.resume, status);
-    output_close(run.output);
-    output_close(run.rejects);
-    free(run.rejects_path);
+    close_outputs(&run);
     audit_destroy(run.audit);
     commit_lock_release(&run.lock);
     input_close(run.input);
@@ -301,6 +272,27 @@ enum status command_label(const struct options *options, struct error *error) {
     return label_inputs(options, REPLAY_NOTHING, error);
 }
 
+// What titles may take their logits from, besides the encoder.
+static enum status open_sources(struct job *job, struct error *error) {
+    const struct options *options = job->options;
+    struct score_identity identity;
+    enum status status = shared_titles_create(job->engine.model->config.n_labels,
+                                              SHARED_TITLES_NBYTES, &job->shared, error);
+    if (status != STATUS_OK || options->previous == NULL) return status;
+    status = provenance_start(job->engine.model, options->model, &job->provenance, error);
+    if (status == STATUS_OK) {
+        status = scores_identity(&job->engine, job->provenance, &identity, error);
+    }
+    return status == STATUS_OK ? open_previous(options, &identity, &job->previous, error) : status;
+}
+
+static void tell_summary(const struct job *job, double seconds) {
+    const bool is_whole = job->previous != NULL && job->n_made == job->plan.n_all;
+    const uint64_t removed = is_whole ? previous_removed(job->previous, job->n_known) : 0;
+    report_summary(&job->totals, seconds, job->engine.workers, job->options->output);
+    tell_reuse(job->previous, &job->totals, is_whole ? &removed : NULL);
+}
+
 enum status label_inputs(const struct options *options, enum replay_what replay,
                          struct error *error) {
     struct job job = {.options = options, .replay = replay};
@@ -310,10 +302,13 @@ enum status label_inputs(const struct options *options, enum replay_what replay,
     const bool is_empty = job.plan.n_items == 0;
     if (status == STATUS_OK && !is_empty) status = engine_open(options, &job.engine, error);
     if (status == STATUS_OK && !is_empty) status = open_reference(options, &job.engine, error);
+    if (status == STATUS_OK && !is_empty) status = open_sources(&job, error);
     if (status == STATUS_OK) status = label_all(&job, error);
     if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
-        report_summary(&job.totals, now_seconds() - begin, job.engine.workers, options->output);
+        tell_summary(&job, now_seconds() - begin);
     }
+    score_set_destroy(job.previous);
+    shared_titles_destroy(job.shared);
     provenance_finish(job.provenance);
     engine_close(&job.engine);
     plan_free(&job.plan);

@@ -16,15 +16,20 @@ static const char *kind_of(const char *hardware) {
     return n > 0 && strncmp(hardware + n, " x ", 3) == 0 ? hardware + n + 3 : hardware;
 }
 
-static void describe_program(const struct engine *engine, struct buffer *text) {
+enum status describe_program(const struct engine *engine, struct buffer *text,
+                             struct error *error) {
     struct host_facts facts;
     host_facts_read(&facts);
+    if (!engine->is_cuda && facts.cpu_fault != 0) {
+        return error_set(error, STATUS_IO, "/proc/cpuinfo: %s", strerror(facts.cpu_fault));
+    }
     buffer_add_format(text, "wader %s\n%s\n", WADER_VERSION, facts.libraries);
     if (engine->is_cuda) {
         buffer_add_text(text, kind_of(engine->hardware));
     } else {
         buffer_add_format(text, "%s\n%s\n%s", facts.cpu, facts.flags, facts.kernels);
     }
+    return STATUS_OK;
 }
 
 static enum status hash_text(struct buffer *text, char key[SHA256_HEX_LEN + 1],
@@ -50,9 +55,11 @@ static enum status make_key(struct resume *resume, struct error *error) {
     buffer_add_format(&text, "%s\n%s\n%s", provenance.weights_name, provenance.model_sha256,
                       provenance.tokenizer_sha256);
     if (status == STATUS_OK) status = hash_text(&text, key[JOURNAL_MODEL], error);
-    buffer_add_text(&text, resume->settings);
+    const struct span last = span_text(resume->paths[resume->n_outputs - 1]);
+    buffer_add_format(&text, "%s\n%s", resume->settings,
+                      span_ends_in(last, SCORES_SUFFIX) ? "scores are kept" : "");
     if (status == STATUS_OK) status = hash_text(&text, key[JOURNAL_SETTINGS], error);
-    describe_program(resume->engine, &text);
+    if (status == STATUS_OK) status = describe_program(resume->engine, &text, error);
     if (status == STATUS_OK) status = hash_text(&text, key[JOURNAL_PROGRAM], error);
     buffer_free(&text);
     resume->has_key = status == STATUS_OK;
@@ -171,7 +178,7 @@ static enum status use_journal(struct resume *resume, bool (*stop)(void), struct
         free(resume->found);
         resume->found = NULL;
         journal_remove(output);
-        commit_sweep(output, NULL, NULL);
+        commit_sweep(output, NULL, NULL, NULL);
         return STATUS_OK;
     }
     if (!quiet) {
@@ -181,9 +188,12 @@ static enum status use_journal(struct resume *resume, bool (*stop)(void), struct
     // The old unfinished file goes when the journal speaks of the new one.
     status = save(resume, &resume->found->at, error);
     if (status != STATUS_OK) return status;
-    const struct output *rejects = resume->outputs[1];
-    commit_sweep(output, output_temporary(resume->outputs[0]),
-                 rejects != NULL ? output_temporary(rejects) : NULL);
+    const char *rejects = NULL, *scores = NULL;
+    for (uint32_t i = 1; i < resume->n_outputs; i++) {
+        const bool is_scores = span_ends_in(span_text(resume->paths[i]), SCORES_SUFFIX);
+        *(is_scores ? &scores : &rejects) = output_temporary(resume->outputs[i]);
+    }
+    commit_sweep(output, output_temporary(resume->outputs[0]), rejects, scores);
     journal_sweep(output);
     return STATUS_OK;
 }
@@ -241,5 +251,5 @@ void resume_end(struct resume *resume, enum status status) {
 void resume_clear(const char *output_path) {
     if (!journal_exists(output_path)) return;
     journal_remove(output_path);
-    commit_sweep(output_path, NULL, NULL);
+    commit_sweep(output_path, NULL, NULL, NULL);
 }

@@ -16,7 +16,7 @@ struct resume {
     const struct engine *engine;
     struct provenance_task *provenance;
     const char *input_path, *settings;
-    const char *paths[CHECKPOINT_OUTPUTS_MAX];  // of the output, and what is written beside it
+    const char *paths[CHECKPOINT_OUTPUTS_MAX];  // of the output, its rejects, its kept scores
     uint32_t n_outputs;
     const struct input *input;
     struct output *outputs[CHECKPOINT_OUTPUTS_MAX];
@@ -27,6 +27,10 @@ struct resume {
     bool saved;                 // there is a journal that names our unfinished outputs
     double written;             // when
 };
+
+// What decides the last bits of logits, besides model and precision: version, libraries, and the
+// processor or the kind of device. STATUS_IO where the system does not tell.
+enum status describe_program(const struct engine *engine, struct buffer *text, struct error *error);
 
 // Fills in the rest, opens `outputs`, the caller's from then on, where the journal says, or at the
 // beginning, and makes `*input`, which is a file that nothing was read of, fit. Says on stderr

@@ -10,6 +10,8 @@
 #include "host/job/commit.h"
 #include "host/job/plan.h"
 
+enum { SHARED_TITLES_NBYTES = 64 << 20 };  // that titles of the run are remembered in
+
 struct job {
     const struct options *options;
     enum replay_what replay;
@@ -18,6 +20,10 @@ struct job {
     struct engine engine;
     struct provenance_task *provenance;
     struct totals totals;
+    struct score_set *previous;  // NULL: none
+    struct shared_titles *shared;
+    uint64_t n_known;  // rows whose id the previous run had, those of earlier attempts too
+    size_t n_made;     // outputs that this run finished
     struct progress progress;
 };
 
@@ -28,7 +34,9 @@ struct run {
     struct input *input;
     struct output *output;
     struct output *rejects;  // NULL: --on-bad is not reject
-    char *rejects_path;
+    struct output *scores;   // NULL: none are kept
+    char *rejects_path, *scores_path;
+    struct score_log *score_log;  // into `scores`
     struct extras extras;
     struct commit_lock lock;
     struct resume resume;
@@ -36,6 +44,12 @@ struct run {
     bool is_done;                 // by an earlier run
     struct audit *audit;          // NULL: none
 };
+
+// Opens output, rejects and kept scores; where an earlier run left them, if that can be, of an
+// input that nothing was read of. STATUS_AGAIN when a signal came meanwhile. close_outputs closes
+// what is open, also behind a failure.
+enum status open_outputs(struct job *job, struct run *run, struct error *error);
+void close_outputs(struct run *run);
 
 // Runs run->input through the pipeline to run->output. A signal ends the program with 75 here, when
 // the batches in flight are done and the journal is written, or when there is no time for that.

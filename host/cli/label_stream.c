@@ -26,6 +26,7 @@ void label_leave(void) {
 void label_stop(struct run *run) {
     if (run->output != NULL && !run->resume.saved) output_abandon(run->output);
     if (run->rejects != NULL && !run->resume.saved) output_abandon(run->rejects);
+    if (run->scores != NULL && !run->resume.saved) output_abandon(run->scores);
     commit_lock_release(&run->lock);
     label_leave();
 }
@@ -85,6 +86,9 @@ enum status label_stream(struct job *job, struct run *run, struct totals *totals
         .watcher = record_watcher_of(&run->extras.watch),
         .audit = run->audit,
         .beside = run->rejects,
+        .previous = job->previous,
+        .shared = job->shared,
+        .scores = run->score_log,
     };
     resume_configure(&run->resume, &config);
     struct pipeline *pipeline;

@@ -41,6 +41,7 @@ enum precision {
 };
 enum output_dtype { OUTPUT_KEEP, OUTPUT_FP32, OUTPUT_BF16, OUTPUT_FP16 };
 enum on_bad { ON_BAD_ROW, ON_BAD_REJECT, ON_BAD_FAIL };
+enum keep_scores { KEEP_SCORES, KEEP_NO_SCORES };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_TTY, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
 
 // The values of an option that may be given several times, in that order.
@@ -55,13 +56,14 @@ struct options {
     enum command command, subject;
     const char *model, *output, *labels;
     int input_format, output_format, scores, precision, dtype, on_bad, progress;  // see above
-    int trailing;
+    int trailing, keep_scores;
     const char *id_field, *title_field, *label_field, *passthrough;
     const char *device;
     const char *max_bad;
     const char *lengths;
     const char *shard;
     const char *titles_per_s;
+    const char *previous;
     const char *svg;
     const char *html;
     struct text_list fail_on;

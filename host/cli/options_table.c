@@ -97,6 +97,12 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "tokenizer's plain path, logits in fp32 on the CPU with plain kernels; where they\n"
      "disagree the output is not committed (exit 6). Takes the weights in fp32 once more,\n"
      "2 KB a row, and about as long as N titles in fp32 (default 0: none)"},
+    {"previous", 0, KIND_TEXT, AT(previous), JOB, 0, NULL, "PATH",
+     "last run's output, a file or a directory: titles it has are not computed again; never\n"
+     "changes a byte of output"},
+    {"keep-scores", 0, KIND_WORD, AT(keep_scores), JOB | PLAN, 0, "yes|no", "yes|no",
+     "beside each output, hidden (.OUT.scores), what the next run's --previous looks up: yes\n"
+     "(default), about 90 bytes a title of 8 labels; no"},
     {"checkpoint-seconds", 0, KIND_INT, AT(checkpoint_seconds), LABEL, 0, NULL, "S",
      "how often the way so far is saved, for the same command to go on from after a crash\n"
      "(default 10; 0: as often as possible); not of stdin, to stdout, or with --salvage"},

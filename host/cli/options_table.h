@@ -22,7 +22,7 @@ struct option {
 };
 
 // Behind the last one there is one without a name.
-enum { OPTIONS_MAX = 63 };
+enum { OPTIONS_MAX = 65 };
 extern const struct option option_table[OPTIONS_MAX + 1];
 
 struct command_entry {

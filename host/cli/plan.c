@@ -140,6 +140,12 @@ static enum status estimate_all(struct plan_report *report, struct error *error)
     const double ratio =
         packs && sample->packed_of > 0 ? (double)sample->packed / (double)sample->packed_of : 1;
     report->file_nbytes = estimate_times(report->row_nbytes, ratio);
+    if (report->options->keep_scores == KEEP_SCORES) {
+        const int32_t n_labels = report->engine.model->config.n_labels;
+        const uint64_t many = SCORE_RUN_ROWS;
+        report->scores_nbytes =
+            estimate_times(report->titles, (double)score_run_nbytes(n_labels, many) / (double)many);
+    }
     return STATUS_OK;
 }
 
@@ -214,12 +220,16 @@ static void look_for_room(struct plan_report *report) {
     report->has_room = true;
 }
 
+double plan_disk_nbytes(const struct plan_report *report) {
+    return report->file_nbytes.high + report->scores_nbytes.high;
+}
+
 static void warn(const struct plan_report *report) {
     char needed[32], there[32];
-    if (!report->has_room || report->file_nbytes.high <= (double)report->free_nbytes) return;
+    if (!report->has_room || plan_disk_nbytes(report) <= (double)report->free_nbytes) return;
     report_warning("%s: %s MiB are free there, and the outputs may take %s MiB", report->room_of,
                    with_commas(report->free_nbytes >> 20, there),
-                   with_commas((uint64_t)(report->file_nbytes.high / 1048576.0) + 1, needed));
+                   with_commas((uint64_t)(plan_disk_nbytes(report) / 1048576.0) + 1, needed));
 }
 
 // ---- all of it

@@ -44,6 +44,7 @@ struct plan_report {
     struct engine engine;
     struct plan_sample sample;
     struct estimate records, titles, tokens, truncated, bad, plain_nbytes, row_nbytes, file_nbytes;
+    struct estimate scores_nbytes;  // kept beside the outputs
     struct estimate rate, seconds;  // titles a second
     bool is_measured;               // the rate; else it was given
     double longest_share;           // of the bytes, among options->shards
@@ -58,6 +59,9 @@ struct plan_report {
 // Reads inputs: all of them, or parts spread over their bytes.
 enum status plan_sample_read(struct plan_report *report, struct error *error);
 void plan_sample_free(struct plan_sample *sample);
+
+// What outputs and kept scores may take together, at most.
+double plan_disk_nbytes(const struct plan_report *report);
 
 // Titles a second that the encoder, which is open, does with the sample's titles.
 enum status plan_measure_rate(struct plan_report *report, struct error *error);

@@ -149,6 +149,9 @@ void plan_add_text(const struct plan_report *report, struct buffer *out) {
     add_figure(out, "rows", report->row_nbytes, bytes);
     buffer_add_text(out, "\n");
     add_figure(out, "disk", report->file_nbytes, bytes);
+    if (report->scores_nbytes.value > 0) {
+        buffer_add_format(out, ", and %s of kept scores", bytes(report->scores_nbytes.value).text);
+    }
     if (report->has_room) {
         buffer_add_format(out, "; %s free at ", bytes((double)report->free_nbytes).text);
         catalog_add_name(out, report->room_of);
@@ -216,6 +219,7 @@ void plan_add_json(const struct plan_report *report, struct buffer *out) {
     add_json_count(out, "plain_nbytes", report->plain_nbytes);
     add_json_count(out, "row_nbytes", report->row_nbytes);
     add_json_count(out, "file_nbytes", report->file_nbytes);
+    add_json_count(out, "scores_nbytes", report->scores_nbytes);
     add_json_figure(out, "titles_per_s", report->rate);
     buffer_add_format(out, ",\n \"rate_is\": \"%s\"", report->is_measured ? "measured" : "given");
     add_json_figure(out, "seconds", report->seconds);
@@ -228,7 +232,7 @@ void plan_add_json(const struct plan_report *report, struct buffer *out) {
     if (report->has_room) {
         buffer_add_format(
             out, ",\n \"free_nbytes\": %llu, \"fits\": %s", (unsigned long long)report->free_nbytes,
-            report->file_nbytes.high <= (double)report->free_nbytes ? "true" : "false");
+            plan_disk_nbytes(report) <= (double)report->free_nbytes ? "true" : "false");
     }
     add_json_sample(report, out);
     add_json_memory(report, out);

@@ -197,6 +197,7 @@ static void add_record(struct buffer *buffer, const struct commit_facts *facts,
         buffer_add_text(buffer, ",\n");
     }
     add_rows(buffer, facts->totals);
+    kept_scores_tell(buffer, facts->output_path, facts->totals, facts->has_previous, facts->scores);
     marks_add(buffer, facts->output_path, &facts->marks);
     if (facts->totals->audit.rows > 0) {
         buffer_add_format(buffer, "  \"audit\": {\"rows\": %llu, \"apart\": %.3g},\n",
@@ -240,11 +241,15 @@ static enum status replace(const struct commit_facts *facts, const char *record_
     status = output_commit(facts->output, error);
     if (status == STATUS_OK) {
         status = rejects_place(facts->output_path, facts->marks.rejects, error);
+        if (status == STATUS_OK) {
+            status = kept_scores_place(facts->output_path, facts->scores, error);
+        }
         if (status == STATUS_OK) status = output_commit(record, error);
         // An output without its record is not done, and must not look so.
         if (status != STATUS_OK) {
             unlink(facts->output_path);
             rejects_place(facts->output_path, NULL, NULL);
+            kept_scores_place(facts->output_path, NULL, NULL);
         }
     }
     lock->keep = status != STATUS_OK && access(facts->output_path, F_OK) == 0;
@@ -276,6 +281,10 @@ enum status commit_publish(const struct commit_facts *facts, const struct proven
     if (status == STATUS_OK) status = output_complete(facts->output, error);
     if (status == STATUS_OK && facts->marks.rejects != NULL) {
         status = output_complete(facts->marks.rejects, error);
+    }
+    if (status == STATUS_OK && facts->scores != NULL) {
+        status = kept_scores_complete(facts->scores, &facts->made_by, output_sha256(facts->output),
+                                      error);
     }
     if (status == STATUS_OK) status = prepare_record(path, facts, provenance, &record, error);
     if (status == STATUS_OK) status = replace(facts, path, record, lock, error);

@@ -6,8 +6,8 @@
 //
 // The order of a commit: output and record are both written and synced under names of their own;
 // the lock file, which stands beside the output while an attempt works, gets a mark; the old record
-// goes, the output takes its name, its rejects file, if there is one, takes its, and at last the
-// record takes its name. Whatever happens before the mark
+// goes, the output takes its name, its rejects file and its kept scores, if there are any, take
+// theirs, and at last the record takes its name. Whatever happens before the mark
 // leaves what was there as it was. A marked lock file whose run is dead tells the next attempt that
 // an output without a record is no stranger's file.
 #ifndef WADER_HOST_JOB_COMMIT_H
@@ -16,6 +16,7 @@
 #include "host/base/base.h"
 #include "host/base/sha256.h"
 #include "host/job/commit_lock.h"
+#include "host/job/kept_scores.h"
 #include "host/job/marks.h"
 #include "host/stream/pipeline.h"
 
@@ -56,9 +57,12 @@ struct commit_facts {
     const struct input *input;  // read to its end
     const struct totals *totals;
     struct marks marks;
-    uint64_t n_before;     // of its rows, written by attempts that did not finish
-    double seconds;        // that the run took
-    const char *hardware;  // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
+    uint64_t n_before;              // of its rows, written by attempts that did not finish
+    double seconds;                 // that the run took
+    struct score_log *scores;       // of each row, nothing of it finished; NULL: none are kept
+    struct score_identity made_by;  // what made them
+    bool has_previous;              // whether totals->reuse tells of a previous run
+    const char *hardware;           // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
 };
 
 // Gives the output its name and its record, in the order told at the top. `lock` is the one taken

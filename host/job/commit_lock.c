@@ -12,6 +12,7 @@
 
 #include "host/job/commit_record.h"
 #include "host/job/journal.h"
+#include "host/job/kept_scores.h"
 #include "host/job/marks.h"
 
 static enum status lock_failed(struct commit_lock *lock, const char *output, int reason,
@@ -35,12 +36,16 @@ static enum status lock_failed(struct commit_lock *lock, const char *output, int
     return error_set(error, STATUS_IO, "%s: cannot be written: %s", output, strerror(reason));
 }
 
-void commit_sweep(const char *output, const char *keep, const char *keep_rejects) {
+void commit_sweep(const char *output, const char *keep, const char *keep_rejects,
+                  const char *keep_scores) {
     char *record = path_beside(output, "", COMMIT_RECORD_SUFFIX);
     char *rejects = rejects_path(output);
+    char *scores = scores_path(output);
     output_sweep(output, keep);
     if (rejects != NULL) output_sweep(rejects, keep_rejects);
+    if (scores != NULL) output_sweep(scores, keep_scores);
     if (record != NULL) output_sweep(record, NULL);
+    free(scores);
     free(rejects);
     free(record);
 }
@@ -82,7 +87,7 @@ enum status commit_lock_take(const char *output, struct commit_lock *lock, struc
             lock->keep = lock->was_left && lacks_record(output);
             // An attempt that left its lock file is dead. What a journal speaks of may be of use.
             if (existed && !journal_exists(output)) {
-                commit_sweep(output, NULL, NULL);
+                commit_sweep(output, NULL, NULL, NULL);
                 journal_remove(output);
             }
             return STATUS_OK;

@@ -34,7 +34,9 @@ enum commit_lock_state commit_lock_look(const char *output);
 enum status commit_lock_mark(struct commit_lock *lock, struct error *error);
 
 // For who holds the lock: removes what dead attempts at `output` left, but for their journal and
-// the unfinished files of these names (NULL: none), the output's and its rejects'.
-void commit_sweep(const char *output, const char *keep, const char *keep_rejects);
+// the unfinished files of these names (NULL: none), those of the output, its rejects and its kept
+// scores.
+void commit_sweep(const char *output, const char *keep, const char *keep_rejects,
+                  const char *keep_scores);
 
 #endif

@@ -146,7 +146,10 @@ enum status commit_record_parse(struct commit_record *record, struct error *erro
 static enum status read_text(FILE *file, struct buffer *text, struct error *error) {
     char *at = buffer_reserve(text, COMMIT_RECORD_NBYTES_MAX + 1);
     if (at == NULL) return buffer_check(text, error);
-    text->len = fread(at, 1, COMMIT_RECORD_NBYTES_MAX + 1, file);
+    do {
+        clearerr(file);
+        text->len += fread(at + text->len, 1, COMMIT_RECORD_NBYTES_MAX + 1 - text->len, file);
+    } while (ferror(file) && errno == EINTR);
     if (ferror(file)) {
         return error_set(error, STATUS_IO, "its record cannot be read: %s", strerror(errno));
     }

@@ -4,11 +4,11 @@
 // for the same command to go on from.
 //
 // The journal stands beside the output, hidden, as its lock does (.OUT.journal), in about 33 KiB
-// and what the unfinished segments of rows and rejects hold: at most 1.1 MiB. It is replaced in one
-// rename, after the unfinished outputs that it names were synced up to where it says, so whenever
-// the machine stops there is none, an older or a newer one, and each speaks of bytes that are
-// there. It holds what decides an output's bytes: one that does not fit in every respect, or was
-// damaged, is as good as none. A commit removes it, and so does a failure.
+// and what the unfinished segments of rows, rejects and kept scores hold: at most 1.6 MiB. It is
+// replaced in one rename, after the unfinished outputs that it names were synced up to where it
+// says, so whenever the machine stops there is none, an older or a newer one, and each speaks of
+// bytes that are there. It holds what decides an output's bytes: one that does not fit in every
+// respect, or was damaged, is as good as none. A commit removes it, and so does a failure.
 #ifndef WADER_HOST_JOB_JOURNAL_H
 #define WADER_HOST_JOB_JOURNAL_H
 

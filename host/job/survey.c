@@ -12,6 +12,7 @@
 #include "host/job/commit_record.h"
 #include "host/job/inputs.h"
 #include "host/job/journal.h"
+#include "host/job/kept_scores.h"
 
 const char *output_state_name(enum output_state state) {
     static const char *const names[OUTPUT_STATES] = {
@@ -81,8 +82,10 @@ static enum status list(const char *directory, enum status otherwise,
 
 // ---- what attempts left
 
+// Kept scores were not left: they stand beside what is done.
 static bool is_hidden(const char *name) {
-    return name[0] == '.' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    return name[0] == '.' && !span_ends_in(span_text(name), SCORES_SUFFIX) &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 // Whether a hidden name begins with .<base of output>. : attempts work under such names.

@@ -9,12 +9,22 @@ uint64_t totals_bad(const struct totals *totals) {
     return bad;
 }
 
+uint64_t totals_encoded(const struct totals *totals) {
+    const uint64_t computed =
+        totals->records - totals_bad(totals) + totals->by_status[RECORD_NONFINITE];
+    return computed - totals->reuse.reused - totals->reuse.shared;
+}
+
 void totals_add(struct totals *sum, const struct totals *more) {
     sum->read += more->read;
     sum->records += more->records;
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) sum->by_status[s] += more->by_status[s];
     sum->ill_formed_utf8 += more->ill_formed_utf8;
     sum->tokens += more->tokens;
+    sum->reuse.reused += more->reuse.reused;
+    sum->reuse.shared += more->reuse.shared;
+    sum->reuse.changed += more->reuse.changed;
+    sum->reuse.known += more->reuse.known;
     sum->audit.rows += more->audit.rows;
     if (more->audit.apart > sum->audit.apart) sum->audit.apart = more->audit.apart;
     sum->seconds.read += more->seconds.read;
@@ -29,4 +39,8 @@ void totals_since(struct totals *totals, const struct totals *before) {
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) totals->by_status[s] -= before->by_status[s];
     totals->ill_formed_utf8 -= before->ill_formed_utf8;
     totals->tokens -= before->tokens;
+    totals->reuse.reused -= before->reuse.reused;
+    totals->reuse.shared -= before->reuse.shared;
+    totals->reuse.changed -= before->reuse.changed;
+    totals->reuse.known -= before->reuse.known;
 }

@@ -8,6 +8,7 @@
 
 #include "host/base/base.h"
 #include "host/stream/input_point.h"
+#include "host/stream/score_file.h"
 #include "tokenizer/tokenizer.h"
 
 enum {
@@ -57,6 +58,13 @@ struct record {
     const char *fault;      // RECORD_BAD_JSON: what is wrong there, static
     int32_t n_tokens;       // of a good record, at least 2
     size_t tokens_at;       // its first token in chunk->token_ids
+    // Of a good record, where the pipeline looks for scores that are there already.
+    struct score_key key;  // of its token ids
+    uint64_t id_key;       // of its id
+    const float *scores;   // [n_labels] of the previous run; NULL: none
+    bool id_known;         // the previous run had the id
+    bool shares;           // its logits are those that stand at its place
+    uint32_t place;        // in the table of shared titles; 0: none
 };
 
 struct chunk {

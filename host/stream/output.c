@@ -234,6 +234,10 @@ enum status output_complete(struct output *output, struct error *error) {
     return STATUS_OK;
 }
 
+uint64_t output_written(const struct output *output) {
+    return output->begin.nbytes + output->segment_len;
+}
+
 void output_keep(struct output *output) {
     output->kept = true;
 }

@@ -71,6 +71,14 @@ const char *output_temporary(const struct output *output);
 enum status output_resume(const char *path, const char *temporary, const struct output_point *point,
                           bool (*stop)(void), struct output **out, struct error *error);
 
+// How many plain bytes were written to it so far, by whichever attempts.
+uint64_t output_written(const struct output *output);
+
+// Reads bytes that were written to an uncompressed output file, of which so many are there. By the
+// thread that writes. STATUS_IO where the file does not give them.
+enum status output_read_back(const struct output *output, uint64_t offset, void *bytes, size_t n,
+                             struct error *error);
+
 // Completes it where that is still to do, renames, syncs the directory. After a failure the file is
 // not there.
 enum status output_commit(struct output *output, struct error *error);

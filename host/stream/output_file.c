@@ -158,6 +158,29 @@ enum status output_sync(struct output *output, struct error *error) {
     return STATUS_OK;
 }
 
+enum status output_read_back(const struct output *output, uint64_t offset, void *bytes, size_t n,
+                             struct error *error) {
+    char *at = bytes;
+    const uint64_t in_file = output->begin.nbytes;
+    const int fd = offset < in_file ? open_left(output, output_temporary(output)) : -1;
+    while (n > 0 && offset < in_file) {
+        const size_t most = in_file - offset < n ? (size_t)(in_file - offset) : n;
+        const ssize_t got = pread(fd, at, most, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            enum status status = output_failed(output, "reading it again", error);
+            if (fd >= 0) close(fd);
+            return status;
+        }
+        at += got;
+        n -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    if (fd >= 0) close(fd);
+    memcpy(at, output->segment + (offset - in_file), n);
+    return STATUS_OK;
+}
+
 // ---- into place
 
 // A name is durable only when its directory is.

@@ -22,6 +22,11 @@
 //     never sits on all of them waiting for one batch.
 // A chunk goes back to the reader when both the packer and the writer are done with it.
 //
+// Not all titles are packed. Those whose scores an earlier run had, which the tokenizers look up,
+// and those that are identical to an earlier one of this run, which the packer knows, are not; the
+// writer takes their logits from there (shared_titles.h tells how without a lock). So the next
+// logits in the oldest slot are those of the next record that is neither.
+//
 // Ending early. `draining` makes reader, tokenizers and packer leave; the writer still takes what
 // the encoder was given, notes where it stands and ends the run with STATUS_AGAIN.
 //
@@ -226,6 +231,10 @@ enum status pipeline_finish(struct pipeline *pipeline, struct totals *totals, st
         encoder_wait(encoder, (int32_t)(b % encoder->n_slots), NULL);
     }
     enum status status = pipeline->status;
+    // Packer and writer stopped at different places.
+    if (status != STATUS_OK && pipeline->config.shared != NULL) {
+        shared_titles_forget(pipeline->config.shared);
+    }
     if (status != STATUS_OK && error != NULL) *error = pipeline->error;
     *totals = pipeline->totals;
     for (int32_t i = 0; pipeline->chunks != NULL && i < pipeline->n_chunks; i++) {

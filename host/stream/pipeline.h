@@ -13,6 +13,9 @@
 #include "host/stream/output.h"
 #include "host/stream/record.h"
 #include "host/stream/row.h"
+#include "host/stream/score_log.h"
+#include "host/stream/score_set.h"
+#include "host/stream/shared_titles.h"
 #include "tokenizer/tokenizer.h"
 
 // Told about each bad record and each whose title was ill-formed UTF-8, or about every one, in
@@ -54,12 +57,18 @@ struct pipeline_config {
     struct first_line_reader first_line;
     struct record_watcher watcher;
     struct audit *audit;  // is shown every row that got logits; NULL: none
+    // Where logits come from, besides the encoder; no byte of a row depends on it. Each may be
+    // NULL.
+    struct score_set *previous;    // scores of an earlier run; many pipelines may look into it
+    struct shared_titles *shared;  // titles encoded before; used by one pipeline at a time
+    struct score_log *scores;      // takes the logits of each row that has finite ones
     // Whether to note where the run stands, whenever this many seconds have passed since the last
     // note (0: after every batch and chunk). Asks for an output file, an input that keeps points,
     // nothing replayed, and a first_line that changes nothing: it is asked at the beginning only.
     bool checkpoints;
     double checkpoint_every;
-    struct output *beside;  // what the watcher writes, noted with the output; NULL: nothing
+    struct output *beside;  // what the watcher writes, noted behind the output; NULL: nothing.
+                            // What `scores` writes into is noted last
     // Where to go on, or NULL for the beginning: of an input and an output that were resumed there.
     // The totals begin with its. There until pipeline_finish.
     const struct checkpoint *resume;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The pipeline's first half: input to lines to token ids.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,7 @@ struct front {
     struct tokenizer_batch *batch;
     char *scratch;               // [record_nbytes_max], a title without JSON's escapes
     struct encoding *encodings;  // [CHUNK_RECORDS]
+    size_t title_hint, id_hint;  // where the last search for previous scores ended
 };
 
 static enum status front_open(const struct pipeline_config *config, struct front *front,
@@ -148,6 +150,37 @@ static void tokenize_chunk(const struct pipeline_config *config, struct front *f
     }
 }
 
+static bool id_of(const struct record_format *format, struct record *record) {
+    char number[24];
+    if (format->kind != RECORD_TEXT) return score_id_of(record->id, &record->id_key);
+    const int n = snprintf(number, sizeof number, "%llu", (unsigned long long)record->number);
+    return score_id_of((struct span){number, (size_t)n}, &record->id_key);
+}
+
+// Gives the titles of a tokenized chunk their keys, and the scores that an earlier run had of them.
+static enum status find_scores(const struct pipeline_config *config, struct front *front,
+                               struct chunk *chunk, struct error *error) {
+    if (config->previous == NULL && config->shared == NULL && config->scores == NULL) {
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < chunk->n_records; i++) {
+        struct record *record = &chunk->records[i];
+        if (record_is_bad(record->status)) continue;
+        const int32_t *ids = chunk->token_ids + record->tokens_at;
+        if (!score_key_of(ids, record->n_tokens, &record->key) ||
+            !id_of(&config->record_format, record)) {
+            return error_set(error, STATUS_IO, "libcrypto cannot compute SHA-256");
+        }
+        if (config->previous == NULL) continue;
+        record->scores = score_set_find(config->previous, &record->key, record->id_key,
+                                        &front->title_hint, &record->id_known);
+        if (!record->id_known) {
+            record->id_known = score_set_has_id(config->previous, record->id_key, &front->id_hint);
+        }
+    }
+    return STATUS_OK;
+}
+
 void *pipeline_run_tokenizer(void *argument) {
     struct pipeline *pipeline = argument;
     struct error error;
@@ -167,6 +200,8 @@ void *pipeline_run_tokenizer(void *argument) {
 
         const double begin = now_seconds();
         tokenize_chunk(&pipeline->config, &front, chunk);
+        status = find_scores(&pipeline->config, &front, chunk, &error);
+        if (status != STATUS_OK) pipeline_fail(pipeline, status, &error);
 
         pipeline_lock(pipeline);
         pipeline->totals.seconds.tokenize += now_seconds() - begin;

@@ -58,7 +58,7 @@ static bool pack_chunk(struct packer *packer, const struct chunk *chunk) {
     }
     for (size_t i = 0; i < chunk->n_records; i++) {
         const struct record *record = &chunk->records[i];
-        if (record->n_tokens == 0) continue;
+        if (record->n_tokens == 0 || record->scores != NULL || record->shares) continue;
         if (!pack_title(packer, chunk->token_ids + record->tokens_at, record->n_tokens)) {
             return false;
         }
@@ -67,17 +67,28 @@ static bool pack_chunk(struct packer *packer, const struct chunk *chunk) {
     return true;
 }
 
+// Tells which titles of a chunk take the logits of an earlier one, before the writer sees them.
+static void share_titles(struct shared_titles *shared, struct chunk *chunk) {
+    for (size_t i = 0; i < chunk->n_records; i++) {
+        struct record *record = &chunk->records[i];
+        if (record->n_tokens == 0 || record->scores != NULL) continue;
+        record->place = shared_titles_place(shared, &record->key, &record->shares);
+    }
+}
+
 // The next chunk in order, tokenized and already the writer's too; NULL when the run is ending.
 static struct chunk *next_ready(struct pipeline *pipeline, uint64_t sequence) {
     struct chunk **place = &pipeline->ready[sequence % (uint64_t)pipeline->n_chunks];
     pipeline_lock(pipeline);
     while (*place == NULL && !pipeline_is_ending(pipeline)) pipeline_await_change(pipeline);
     struct chunk *chunk = pipeline_is_ending(pipeline) ? NULL : *place;
-    if (chunk != NULL) {
-        *place = NULL;
-        chunk->n_holders = 2;
-        fifo_push(&pipeline->packed, chunk);
-    }
+    if (chunk != NULL) *place = NULL;
+    pipeline_unlock(pipeline);
+    if (chunk == NULL) return NULL;
+    if (pipeline->config.shared != NULL) share_titles(pipeline->config.shared, chunk);
+    pipeline_lock(pipeline);
+    chunk->n_holders = 2;
+    fifo_push(&pipeline->packed, chunk);
     pipeline_unlock_changed(pipeline);
     return chunk;
 }

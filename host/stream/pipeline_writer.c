@@ -2,6 +2,7 @@
 //
 // The pipeline's writer: logits to rows, in input order.
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/stream/pipeline_state.h"
 
@@ -47,7 +48,8 @@ static enum status ended_early(const struct pipeline *pipeline, struct error *er
     return error_set(error, STATUS_AGAIN, "%s: stopped early", input_name(pipeline->input));
 }
 
-// The logits of the next title. STATUS_AGAIN when none will come, or when the encoder says so.
+// The logits of the next title in the oldest batch. STATUS_AGAIN when none will come, or when the
+// encoder says so.
 static enum status next_logits(struct writer *writer, const float **logits, struct error *error) {
     struct pipeline *pipeline = writer->pipeline;
     struct encoder *encoder = pipeline->config.encoder;
@@ -106,6 +108,9 @@ static enum status note(struct writer *writer, const struct chunk *chunk, size_t
     if (pipeline->config.beside != NULL) {
         output_point(pipeline->config.beside, &made->outputs[made->n_outputs++]);
     }
+    if (pipeline->config.scores != NULL) {
+        output_point(score_log_output(pipeline->config.scores), &made->outputs[made->n_outputs++]);
+    }
     writer->noted = now;
     pipeline_lock(pipeline);
     made->totals = pipeline->totals;
@@ -126,6 +131,33 @@ static enum status bad_record(const struct pipeline *pipeline, const struct reco
                      (unsigned long long)record->offset, record_status_name(record->status));
 }
 
+// The logits of a good record, wherever they come from.
+static enum status logits_of(struct writer *writer, const struct chunk *chunk, size_t i,
+                             const float **logits, struct error *error) {
+    const struct pipeline_config *config = &writer->pipeline->config;
+    const struct record *record = &chunk->records[i];
+    float *shared = record->place != 0 ? shared_titles_logits(config->shared, record->place) : NULL;
+    *logits = record->shares ? shared : record->scores;
+    if (*logits != NULL) return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (batch_is_used_up(writer)) {
+        publish(writer, chunk, i);
+        status = note(writer, chunk, i, false, error);
+    }
+    if (status == STATUS_OK) status = next_logits(writer, logits, error);
+    if (status == STATUS_OK && shared != NULL) {
+        memcpy(shared, *logits, (size_t)config->encoder->n_labels * sizeof *shared);
+    }
+    return status;
+}
+
+static void count_reuse(struct reuse *reuse, const struct record *record) {
+    reuse->reused += record->scores != NULL;
+    reuse->shared += record->shares;
+    reuse->known += record->id_known;
+    reuse->changed += record->id_known && record->scores == NULL;
+}
+
 static enum status write_record(struct writer *writer, const struct chunk *chunk, size_t i,
                                 struct error *error) {
     const struct pipeline_config *config = &writer->pipeline->config;
@@ -134,18 +166,18 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
     const uint64_t number = record->number;
     const float *logits = NULL;
     if (!record_is_bad(record->status)) {
-        enum status status = STATUS_OK;
-        if (batch_is_used_up(writer)) {
-            publish(writer, chunk, i);
-            status = note(writer, chunk, i, false, error);
-        }
-        if (status == STATUS_OK) status = next_logits(writer, &logits, error);
+        enum status status = logits_of(writer, chunk, i, &logits, error);
         if (status != STATUS_OK) return status;
+        count_reuse(&fresh->reuse, record);
     }
     if (writer->pipeline->output != NULL) {
         row_add(&writer->rows, &config->row_format, record, number, logits);
     }
     const bool bad = record_is_bad(record->status);
+    if (!bad && config->scores != NULL) {
+        enum status status = score_log_add(config->scores, record, logits, error);
+        if (status != STATUS_OK) return status;
+    }
     fresh->records++;
     fresh->by_status[record->status]++;
     fresh->tokens += bad ? 0 : (uint64_t)record->n_tokens;

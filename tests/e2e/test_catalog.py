@@ -31,7 +31,7 @@ def outputs(directory):
     """What a run wrote, but for records, which tell of times."""
     path = os.fsencode(directory)
     found = {name: e2e.read(os.path.join(path, name)) for name in sorted(os.listdir(path))
-             if not name.endswith(b".meta.json")}
+             if not name.endswith((b".meta.json", b".scores"))}
     records = [n for n in os.listdir(path) if n.endswith(b".meta.json")]
     return found, sorted(records)
 

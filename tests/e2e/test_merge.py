@@ -79,7 +79,7 @@ def test_success(t):
     t.equal("tells that it was quick", (told["verified"], "labels" in told), ("quick", False))
     report = json.loads(job.merge("--json").out)
     t.equal("--json", (report["merged"], report["outputs"], report["faults"]), (True, 3, 0))
-    t.equal("nothing else is left", [n for n in os.listdir(job.out) if n[0] == "."], [])
+    t.equal("nothing else is left", [n for n in e2e.listing(job.out) if n[0] == "."], [])
     tsv = Job(t, "--output-format", "tsv", "--header")
     t.exits("TSV", t.run("merge", "--output-format", "tsv", tsv.out, tsv.inputs), e2e.OK)
     t.equal("has the same labels", json.loads(e2e.read(tsv.success))["labels"], histogram(rows))

@@ -22,7 +22,8 @@ def plan(t, *args, model=MODEL, rate=("--titles-per-s", "1000")):
 
 def sums(directory):
     """Of all records in a directory of outputs."""
-    total = {"records": 0, "bad": 0, "tokens": 0, "truncated": 0, "row_nbytes": 0, "file_nbytes": 0}
+    total = {"records": 0, "bad": 0, "tokens": 0, "truncated": 0, "row_nbytes": 0, "file_nbytes": 0,
+             "scores_nbytes": 0}
     for name in os.listdir(directory):
         if not name.endswith(".meta.json"):
             continue
@@ -33,6 +34,7 @@ def sums(directory):
         total["tokens"] += record["tokens"]
         total["row_nbytes"] += record["output"]["nbytes"]
         total["file_nbytes"] += record["output"]["file_nbytes"]
+        total["scores_nbytes"] += record["kept_scores"]["file_nbytes"]
     total["titles"] = total["records"] - total["bad"]
     return total
 
@@ -60,7 +62,7 @@ def test_whole(t):
         t.equal("%s: lengths" % what, sum(n["titles"] for n in told["sample"]["lengths"]),
                 truth["titles"])
         # With labels and scores made up, of which this model's take less.
-        for key, most in (("row_nbytes", 1.1), ("file_nbytes", 1.6)):
+        for key, most in (("row_nbytes", 1.1), ("file_nbytes", 1.6), ("scores_nbytes", 1.1)):
             value = told[key]["value"]
             t.check("%s: %s is about right (%d of %d)" % (what, key, value, truth[key]),
                     0.95 < value / truth[key] < most)

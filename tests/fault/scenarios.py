@@ -53,6 +53,9 @@ def described(t):
             assert done.code == e2e.OK, done
         return prepare
 
+    previous = os.path.join(t.directory(), "out.jsonl.gz")
+    made_by("--force")(os.path.dirname(previous))
+
     def strange(work):
         e2e.write(work, "out.jsonl.gz", "somebody's\n")
 
@@ -70,6 +73,8 @@ def described(t):
         ("saving", to_file + ["--checkpoint-seconds", "0", "--batch-tokens", "200", "--on-bad",
                               "reject", "--max-bad", "50%", "--count-duplicates"],
          {"inputs": {"a.jsonl.gz": e2e.gzip_bytes(data + b"bad\n" + data)}}),
+        ("reusing", to_file + ["--previous", previous],
+         {"inputs": {"a.jsonl.gz": e2e.gzip_bytes(e2e.titled(titles(70, t.seed)))}}),
         ("audited", to_file + ["--audit", "1000"], {"inputs": one}),
         ("convert", convert, {"whole": "new/", "repeated": e2e.USAGE}),
         ("convert, replacing", convert + ["--force"], {"prepare": converted, "whole": "new/"}),

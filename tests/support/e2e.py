@@ -170,9 +170,17 @@ def read(path):
         return file.read()
 
 
+def kept_scores(output):
+    """The name of the file beside an output that --previous looks into."""
+    return os.path.join(os.path.dirname(output), "." + os.path.basename(output) + ".scores")
+
+
 def listing(directory):
-    """What is in a directory, hidden files too."""
-    return sorted(os.listdir(directory))
+    """What is in a directory, hidden files too; but not the kept scores of finished outputs, which
+    test_previous.py looks at."""
+    names = os.listdir(directory)
+    finished = [n[:-len(".meta.json")] for n in names if n.endswith(".meta.json")]
+    return sorted(set(names) - {kept_scores(n) for n in finished if n in names})
 
 
 def gzip_bytes(data, level=6):

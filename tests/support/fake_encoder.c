@@ -23,7 +23,7 @@ struct fake {
     pthread_t *threads;       // [n_threads]
     pthread_mutex_t mutex;    // guards all below and every slot's state
     pthread_cond_t changed;
-    int64_t n_batches;
+    int64_t n_batches, n_titles;
     unsigned random;
     bool quit;
     const char *fault;
@@ -118,6 +118,7 @@ static void fake_submit(struct encoder *encoder, int32_t i) {
     if (slot->state != IDLE) fake->fault = "a slot in flight was submitted again";
     slot->state = SUBMITTED;
     slot->batch = fake->n_batches++;
+    fake->n_titles += slot->slot.n_titles;
     // Whoever reads logits before they are there shall not find good ones.
     memset(slot->slot.logits, 0xff,
            (size_t)encoder->titles_cap * FAKE_LABELS * sizeof *slot->slot.logits);
@@ -190,6 +191,14 @@ struct encoder *fake_encoder_create(const struct fake_encoder_spec *spec) {
         if (pthread_create(&fake->threads[i], NULL, work, fake) != 0) exit(1);
     }
     return &fake->encoder;
+}
+
+int64_t fake_encoder_titles(struct encoder *encoder) {
+    struct fake *fake = fake_of(encoder);
+    pthread_mutex_lock(&fake->mutex);
+    const int64_t n_titles = fake->n_titles;
+    pthread_mutex_unlock(&fake->mutex);
+    return n_titles;
 }
 
 const char *fake_encoder_fault(struct encoder *encoder) {

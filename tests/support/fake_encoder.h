@@ -26,6 +26,9 @@ struct encoder *fake_encoder_create(const struct fake_encoder_spec *spec);
 void fake_encoder_logits(const int32_t *token_ids, int32_t n, int32_t nan_id,
                          float logits[FAKE_LABELS]);
 
+// How many titles it was given so far.
+int64_t fake_encoder_titles(struct encoder *encoder);
+
 // "", or which rule was broken: a slot submitted twice, waited for without a batch, or (asked for
 // between two runs) left in flight.
 const char *fake_encoder_fault(struct encoder *encoder);

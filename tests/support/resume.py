@@ -13,7 +13,8 @@ FAST_MODEL = os.path.join(e2e.GOLDEN, "bert_three_heads")
 DEMO_MODEL = os.path.join(e2e.ROOT, "data", "model")
 OUTPUT = "out.jsonl.gz"
 RECORD, REJECTS = OUTPUT + ".meta.json", OUTPUT + ".rejects.jsonl.gz"
-OUTPUTS = [OUTPUT, RECORD]
+SCORES = e2e.kept_scores(OUTPUT)
+OUTPUTS = [OUTPUT, RECORD, SCORES]
 JOURNAL, LOCK = "." + OUTPUT + ".journal", "." + OUTPUT + ".lock"
 GOING_ON, AGAIN, BEGINNING = "going on behind record", "same command again", "from the beginning"
 STOPS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -63,6 +64,8 @@ class Job:
     def content(self, directory):
         """All that must be equal: the files, and of the record what is counted."""
         found = {name: e2e.read(os.path.join(directory, name)) for name in e2e.listing(directory)}
+        if OUTPUT in found and SCORES in os.listdir(directory):  # else it is in the listing
+            found[SCORES] = e2e.read(os.path.join(directory, SCORES))
         if RECORD in found:
             record = json.loads(found[RECORD])
             found[RECORD] = {key: record.get(key) for key in (
@@ -124,7 +127,7 @@ class Job:
         return self.has_journal() and saved_nbytes(e2e.read(path)) > 0
 
     def clear(self):
-        for name in self.listing():
+        for name in os.listdir(self.directory):
             os.remove(os.path.join(self.directory, name))
 
     def finishes(self, what, *args, golden=None, says=GOING_ON):

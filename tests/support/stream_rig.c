@@ -130,6 +130,35 @@ void rig_expect(const struct rig *rig, struct span catalog, struct buffer *rows,
     free(ids);
 }
 
+struct score_identity rig_identity(void) {
+    return (struct score_identity){.precision = "fp32",
+                                   .device = "cpu",
+                                   .max_length = RIG_MAX_LENGTH,
+                                   .n_labels = FAKE_LABELS};
+}
+
+// Begins kept scores in runs of 1000 rows, and commits them behind the rows.
+static struct score_log *begin_scores(const char *path) {
+    struct output *output;
+    struct score_log *log;
+    struct error error = {""};
+    must(output_open(path, &output, &error), &error);
+    must(score_log_create(output, FAKE_LABELS, 1000, &log, &error), &error);
+    return log;
+}
+
+static void end_scores(struct score_log *log, enum status status, const struct output *rows) {
+    const struct score_identity made_by = rig_identity();
+    struct error error = {""};
+    if (log == NULL) return;
+    if (status == STATUS_OK) {
+        must(score_log_finish(log, &made_by, output_sha256(rows), &error), &error);
+        must(output_commit(score_log_output(log), &error), &error);
+    }
+    output_close(score_log_output(log));
+    score_log_destroy(log);
+}
+
 enum status rig_run(const struct rig *rig, const struct rig_run *run, const char *input_path,
                     const char *output_path, struct totals *totals, struct error *error) {
     const struct fake_encoder_spec spec = {
@@ -157,6 +186,8 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
                                      .first_line = run->first_line,
                                      .checkpoints = run->look != NULL,
                                      .checkpoint_every = run->checkpoint_every,
+                                     .previous = run->previous,
+                                     .shared = run->shared,
                                      .resume = run->resume};
     struct input *input;
     struct output *output = NULL;
@@ -171,6 +202,7 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
     } else if (output_path != NULL) {
         must(output_open(output_path, &output, error), error);
     }
+    if (run->scores_path != NULL) config.scores = begin_scores(run->scores_path);
     must(pipeline_start(&config, input, output, &pipeline, error), error);
     while (!pipeline_poll(pipeline, run->look != NULL ? 0 : 50, totals)) {
         if (run->look != NULL) run->look(run->context, pipeline, output);
@@ -178,6 +210,8 @@ enum status rig_run(const struct rig *rig, const struct rig_run *run, const char
     if (run->look != NULL) run->look(run->context, pipeline, output);
     enum status status = pipeline_finish(pipeline, totals, error);
     if (status == STATUS_OK && output != NULL) status = output_commit(output, error);
+    end_scores(config.scores, status, output);
+    if (run->n_encoded != NULL) *run->n_encoded = fake_encoder_titles(config.encoder);
     if (status == STATUS_AGAIN && run->look != NULL) output_keep(output);
     output_close(output);
     input_close(input);

@@ -31,6 +31,11 @@ struct rig_run {
     struct first_line_reader first_line;
     struct audit *audit;
     int64_t lie_at;  // of the encoder; 0: never
+    // Other sources of logits, and the file that they are kept in; NULL: none.
+    struct score_set *previous;
+    struct shared_titles *shared;
+    const char *scores_path;
+    int64_t *n_encoded;  // gets how many titles the encoder was given
     // Resumable runs: the place is noted as the pipeline's config says; `look` is called again and
     // again while the pipeline runs, and once behind its end. After STATUS_AGAIN the unfinished
     // output stays. `resume`: where to go on, in the unfinished output `temporary`.
@@ -40,6 +45,9 @@ struct rig_run {
     const struct checkpoint *resume;
     const char *temporary;
 };
+
+// What makes the rig's logits, for sets of previous scores.
+struct score_identity rig_identity(void);
 
 void rig_open(struct rig *rig, enum record_kind from, enum row_kind to);
 void rig_close(struct rig *rig);
