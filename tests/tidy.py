@@ -25,7 +25,10 @@ ROOMS = {
     "host/job": ["host/base", "host/stream", "weights"],
     "host/cli": ["host/base", "host/bench", "host/encoder", "host/stream", "host/job", "tokenizer",
                  "weights", "cuda"],
+    "host/manual": ["host/base", "host/cli"],
 }
+# Where the standard error stream may be named.
+STDERR_IN = {"host/cli/log.c", "host/cli/main.c", "host/manual/manual.c"}
 
 
 def room_of(path):
@@ -67,6 +70,9 @@ def check_includes(name, lines):
             other = room_of(included.group(1))
             if other not in (room, None) and other not in ROOMS[room]:
                 yield name, number, f"{room} must not include from {other}"
+        if (name.startswith("host/") and name.endswith(".c") and name not in STDERR_IN
+                and re.search(r"\bstderr\b[,)]|STDERR_FILENO", line)):
+            yield name, number, "stderr is written in host/cli/log.c alone"
         if name.endswith(".c") and re.match(r"#include <(cuda|cublas)", line):
             yield name, number, "a .c file must not include a CUDA header"
 

@@ -178,3 +178,7 @@ void tokenizer_close(struct tokenizer *tokenizer) {
 int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
     return tokenizer->vocab_size;
 }
+
+int32_t tokenizer_unknown_id(const struct tokenizer *tokenizer) {
+    return tokenizer->unk_id;
+}

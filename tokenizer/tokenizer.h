@@ -31,6 +31,9 @@ void tokenizer_close(struct tokenizer *tokenizer);  // NULL is fine
 // Number of ids: every id returned by tokenizer_encode is in [0, vocab_size).
 int32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
 
+// The id of what the vocabulary has no pieces for, [UNK].
+int32_t tokenizer_unknown_id(const struct tokenizer *tokenizer);
+
 struct encoding {
     int32_t n_ids;   // ids written, [CLS] and [SEP] among them
     bool truncated;  // the title had more tokens than max_length let through

@@ -18,7 +18,13 @@ enum status error_set(struct error *error, enum status status, const char *forma
         va_start(args, format);
         vsnprintf(error->text, sizeof error->text, format, args);
         va_end(args);
+        error->place = (struct error_place){0};
     }
+    return status;
+}
+
+enum status error_at(struct error *error, enum status status, struct error_place place) {
+    if (error != NULL) error->place = place;
     return status;
 }
 

@@ -32,16 +32,30 @@ enum status {
     STATUS_PIPE = 141,  // whoever read our stdout went away
 };
 
+// Where in the data a fault is, for programs that read messages; zeros where that is not known.
+struct error_place {
+    size_t file_nbytes;     // the message begins with so many bytes of the file's name
+    bool has_record;        // of the next two
+    uint64_t record, byte;  // from 1; where it begins, in plain bytes
+    bool has_compressed;    // of the next one
+    uint64_t compressed_byte;
+};
+
 // One message, in plain words: what is wrong, where, and what to do about it. Written by the call
 // that found the fault, printed once, at the top. A call that returns STATUS_OK leaves it alone.
 struct error {
     char text[1024];
+    struct error_place place;
 };
 
 // Formats the message into `error` (cut to fit) and returns `status`, so that a failing call reads
 // `return error_set(error, STATUS_INPUT, "...", ...)`. `error` may be NULL: the message is dropped.
+// Its place is not known then.
 enum status error_set(struct error *error, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+// Tells the place of the message that was just set, where there is an `error`; returns `status`.
+enum status error_at(struct error *error, enum status status, struct error_place place);
 
 // Some bytes of somebody else's. Not NUL-terminated; `ptr` may be NULL only where `len` is 0.
 struct span {

@@ -168,7 +168,7 @@ static enum status watch(void *context, const struct record *record, uint64_t nu
 
 _Noreturn static void stop_now(const struct eval *eval) {
     if (eval->svg != NULL) output_abandon(eval->svg);
-    report_note("stopped by a signal; nothing was written");
+    log_line(LOG_INFO, "stopped", NULL, "stopped by a signal; nothing was written");
     _exit(STATUS_AGAIN);
 }
 

@@ -174,7 +174,7 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
     enum status status =
         item_formats_make(job->options, &job->engine, run->item->input, &run->formats, error);
     if (status == STATUS_OK) status = input_open(run->item->input, &run->input, error);
-    if (stop_asked()) label_leave();  // between two inputs, or while a FIFO had no writer
+    if (stop_asked()) label_leave(job);  // between two inputs, or while a FIFO had no writer
     if (status == STATUS_OK && is_file) {
         status = prepare_file(job, run, &skip, &was_salvaged, error);
     }
@@ -192,13 +192,14 @@ static enum status run_item(struct job *job, struct run *run, struct error *erro
 }
 
 static enum status label_item(struct job *job, const struct plan_item *item, struct error *error) {
-    struct run run = {.item = item, .lock = {.fd = -1}};
+    struct run run = {.job = job, .item = item, .lock = {.fd = -1}};
     const double begin = now_seconds();
     enum status status = run_item(job, &run, error);
     progress_pass(&job->progress, nbytes_of(item->input), run.totals.records, !run.is_done);
     if (status == STATUS_OK && !run.is_done && job->plan.n_items > 1 && !job->options->quiet) {
         report_shard(&job->progress, item->output, &run.fresh, now_seconds() - begin);
     }
+    observe_item(job, &run, status, error);
     resume_end(&run.resume, status);
     close_outputs(&run);
     audit_destroy(run.audit);
@@ -232,7 +233,7 @@ static enum status label_all(struct job *job, struct error *error) {
                                 status == STATUS_LOCKED || status == STATUS_USAGE;
         if (status == STATUS_AGAIN) add_what_to_do(error);
         if (!others_can || job->plan.n_items == 1) return status;
-        report_error(error);
+        report_error(error, status);
     }
     if (n_failed == 0) return STATUS_OK;
     return error_set(error, first,
@@ -298,7 +299,9 @@ enum status label_inputs(const struct options *options, enum replay_what replay,
     struct job job = {.options = options, .replay = replay};
     const double begin = now_seconds();
     stop_listen();
-    enum status status = make_plan(&job, error);
+    enum status status = observe_begin(&job, error);
+    if (status == STATUS_OK) status = make_plan(&job, error);
+    if (status == STATUS_OK) status = observe_plan(&job, error);
     const bool is_empty = job.plan.n_items == 0;
     if (status == STATUS_OK && !is_empty) status = engine_open(options, &job.engine, error);
     if (status == STATUS_OK && !is_empty) status = open_reference(options, &job.engine, error);
@@ -307,6 +310,7 @@ enum status label_inputs(const struct options *options, enum replay_what replay,
     if (!options->quiet && job.totals.records > 0 && status != STATUS_PIPE) {
         tell_summary(&job, now_seconds() - begin);
     }
+    status = observe_end(&job, status, error);
     score_set_destroy(job.previous);
     shared_titles_destroy(job.shared);
     provenance_finish(job.provenance);

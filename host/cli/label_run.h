@@ -6,6 +6,7 @@
 
 #include "host/cli/label_extras.h"
 #include "host/cli/label_resume.h"
+#include "host/cli/observe.h"
 #include "host/cli/report.h"
 #include "host/job/commit.h"
 #include "host/job/plan.h"
@@ -25,10 +26,12 @@ struct job {
     uint64_t n_known;  // rows whose id the previous run had, those of earlier attempts too
     size_t n_made;     // outputs that this run finished
     struct progress progress;
+    struct observer observer;
 };
 
 // One input on its way.
 struct run {
+    struct job *job;
     const struct plan_item *item;
     struct item_formats formats;
     struct input *input;
@@ -60,6 +63,6 @@ enum status label_stream(struct job *job, struct run *run, struct totals *totals
 // A signal asked us to stop: what the next run can go on from stays, nothing else of this output
 // may. label_leave: there is no output yet.
 _Noreturn void label_stop(struct run *run);
-_Noreturn void label_leave(void);
+_Noreturn void label_leave(struct job *job);
 
 #endif

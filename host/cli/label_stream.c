@@ -15,10 +15,11 @@
 
 enum { POLL_MS = 100 };
 
-void label_leave(void) {
-    report_note(
-        "stopped by a signal; outputs finished so far are complete: run the same command "
-        "again for the rest");
+void label_leave(struct job *job) {
+    observe_stop(job);
+    log_line(LOG_INFO, "stopped", NULL,
+             "stopped by a signal; outputs finished so far are complete: run the same command "
+             "again for the rest");
     _exit(STATUS_AGAIN);
 }
 
@@ -28,7 +29,7 @@ void label_stop(struct run *run) {
     if (run->rejects != NULL && !run->resume.saved) output_abandon(run->rejects);
     if (run->scores != NULL && !run->resume.saved) output_abandon(run->scores);
     commit_lock_release(&run->lock);
-    label_leave();
+    label_leave(run->job);
 }
 
 // Sees to progress, signals and the journal until the pipeline has ended, or is not worth waiting
@@ -50,13 +51,14 @@ static enum status attend(struct job *job, struct run *run, struct pipeline *pip
         }
         if (asked > 0.0 && now_seconds() - asked > DRAIN_SECONDS) {
             if (status == STATUS_OK) status = resume_save(&run->resume, true, error);
-            if (status != STATUS_OK) report_error(error);
+            if (status != STATUS_OK) report_error(error, status);
             label_stop(run);
         }
         if (status == STATUS_OK) {
             status = resume_save(&run->resume, false, error);
             if (status != STATUS_OK) pipeline_drain(pipeline);
         }
+        observe_totals(job, run, totals);
         if (job->options->quiet) continue;
         progress_show(progress, input_name(run->input), totals);
     }
@@ -96,10 +98,12 @@ enum status label_stream(struct job *job, struct run *run, struct totals *totals
     if (status != STATUS_OK) return status;
     enum status attended = attend(job, run, pipeline, totals, error);
     status = pipeline_finish(pipeline, totals, attended == STATUS_OK ? error : NULL);
+    observe_totals(job, run, totals);
     if (attended != STATUS_OK) return attended;
     if (status != STATUS_AGAIN) return status;
     struct error unsaved;
-    if (resume_save(&run->resume, true, &unsaved) != STATUS_OK) report_error(&unsaved);
+    const enum status saved = resume_save(&run->resume, true, &unsaved);
+    if (saved != STATUS_OK) report_error(&unsaved, saved);
     if (stop_asked()) label_stop(run);
     return status;
 }

@@ -52,8 +52,15 @@ static void show(struct watch *watch, const struct record *record, const char *t
     if (watch->quiet || (!watch->verbose && before >= (bad ? BAD_SHOWN : 1))) return;
     const bool replayed = record->file.ptr != NULL;
     const struct span name = replayed ? record->file : span_text(input_name(watch->input));
-    report_warning("%.*s: record %llu at byte %llu: %s", (int)name.len, name.ptr,
-                   (unsigned long long)record->number, (unsigned long long)record->offset, text);
+    struct buffer members = {0};
+    log_add_text(&members, "file", name);
+    log_add_count(&members, "record", record->number);
+    log_add_count(&members, "byte", record->offset);
+    if (bad) log_add_text(&members, "status", span_text(record_status_name(record->status)));
+    log_line(LOG_WARNING, bad ? "bad_record" : "ill_formed_utf8", &members,
+             "%.*s: record %llu at byte %llu: %s", (int)name.len, name.ptr,
+             (unsigned long long)record->number, (unsigned long long)record->offset, text);
+    buffer_free(&members);
     if (bad && !watch->verbose && before + 1 == BAD_SHOWN) {
         report_warning("further bad records are counted, not shown; -v shows all");
     }

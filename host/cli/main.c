@@ -21,11 +21,9 @@ static bool fill_standard_streams(void) {
 // Only model files are mapped: one of them lost the pages that were about to be read.
 static void on_bus_error(int number) {
     (void)number;
-    static const char message[] =
-        "wader: error: a model file became shorter while it was in use; nothing was committed\n";
-    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) {
-        // Nobody to tell: the exit code says it.
-    }
+    log_from_handler(LOG_ERROR, "error",
+                     "a model file became shorter while it was in use; nothing was committed",
+                     STATUS_MODEL);
     _exit(STATUS_MODEL);
 }
 
@@ -75,9 +73,14 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);  // a write to a closed pipe is an error like any other
     signal(SIGXFSZ, SIG_IGN);  // so is one beyond `ulimit -f`
     if (!fill_standard_streams()) return STATUS_IO;
+    log_begin((enum log_format)options_log_format(argc, argv));
     enum status status = options_parse(argc, argv, &options, &error);
-    if (status == STATUS_OK) status = run(&options, &error);
-    if (status != STATUS_OK && status != STATUS_PIPE) report_error(&error);
+    if (status == STATUS_OK) {
+        log_begin((enum log_format)options.log_format);
+        status = run(&options, &error);
+    }
+    if (status != STATUS_OK && status != STATUS_PIPE) report_error(&error, status);
+    options_free(&options);
     if (encoder_cuda_is_stuck()) _exit((int)status);  // exit() would wait for the driver as well
     return (int)status;
 }

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line. Every option is defined once, in options_table.c: parsing, its WADER_...
-// environment twin and `--help` all come from there.
+// The command line, the environment and the configuration file. Every option is defined once, in
+// options_table.c: parsing, its WADER_... environment twin, its name in a configuration file,
+// `--help`, the manual page and the completions of shells all come from there.
+//
+// A configuration file has one `name = value` a line, by the options' long names; blank lines and
+// those that begin with # say nothing. What stands before the first section holds for every command
+// that has the option, what stands below [label] for that command, where it counts for more. The
+// value is all behind the = but the space around it; options without a value take 1 or 0. A flag
+// wins over the environment, which wins over the file. No file is read that was not named.
 #ifndef WADER_HOST_CLI_OPTIONS_H
 #define WADER_HOST_CLI_OPTIONS_H
 
@@ -51,12 +58,17 @@ struct text_list {
     int n;
 };
 
-// Every value as the user gave it, or its default; strings are the user's own, or static.
+// Who gave an option its value.
+enum option_origin { ORIGIN_DEFAULT, ORIGIN_FLAG, ORIGIN_ENVIRONMENT, ORIGIN_FILE };
+enum { OPTIONS_ROOM = 96 };
+
+// Every value as the user gave it, or its default; strings are the user's own, static, or parts of
+// `config_text`.
 struct options {
     enum command command, subject;
     const char *model, *output, *labels;
     int input_format, output_format, scores, precision, dtype, on_bad, progress;  // see above
-    int trailing, keep_scores;
+    int trailing, keep_scores, log_format;
     const char *id_field, *title_field, *label_field, *passthrough;
     const char *device;
     const char *max_bad;
@@ -80,12 +92,26 @@ struct options {
     int checkpoint_seconds;
     bool header, force, hex, json, quiet, verbose;
     bool exact, ids, quick, salvage, count_duplicates;
+    const char *config, *report, *metrics;
     char **inputs;  // [n_inputs], the rest of the command line
     int n_inputs;
+    unsigned char origin[OPTIONS_ROOM];  // enum option_origin, by row of the table
+    char *config_text;                   // from malloc
 };
 
-// STATUS_USAGE with what is wrong and where to look for help.
+// STATUS_USAGE with what is wrong and where to look for help; STATUS_IO for a configuration file
+// that cannot be read. options_free is due after either.
 enum status options_parse(int argc, char **argv, struct options *options, struct error *error);
+void options_free(struct options *options);
+
+// What --log-format or its twin asks for, as far as can be told of a command line that may make no
+// sense otherwise: enum log_format (host/cli/log.h).
+int options_log_format(int argc, char *const *argv);
+
+// Every option that the command takes, by its long name, as an object of {"value", "from"}; "from"
+// is flag, environment, file or default.
+struct buffer;
+void options_add_json(const struct options *options, struct buffer *out);
 
 // The overview for COMMAND_NONE.
 void options_print_help(FILE *file, enum command command);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/cli/options_table.h"
 
+#include <string.h>
+
 #include "host/stream/chunk.h"
 
 enum {
@@ -19,6 +21,7 @@ enum {
     JOB = LABEL | RETRY,                          // those that write rows
     ENCODING = JOB | INFO | EVAL | BENCH | PLAN,  // those that choose a device, or tell which
     CATALOG = PLAN | STATUS | VERIFY | MERGE,     // those about a whole catalog
+    ALL = ENCODING | CATALOG | TOKENIZE | CONVERT | DIFF,
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -158,6 +161,17 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"progress", 0, KIND_WORD, AT(progress), JOB | CONVERT | EVAL | VERIFY | MERGE, 0,
      "auto|tty|plain|json|none", "MODE",
      "auto (default): a line in place on a terminal, else one every 30 seconds"},
+    {"report", 0, KIND_TEXT, AT(report), JOB, 0, NULL, "FILE",
+     "also write a JSON report of the run there, however it ends: provenance, options, counts,\n"
+     "times, commit records, error; a report that is there is replaced"},
+    {"metrics", 0, KIND_TEXT, AT(metrics), JOB, 0, NULL, "FILE",
+     "also write figures of the run there for Prometheus' textfile collector (FILE.prom), every\n"
+     "5 seconds and at the end"},
+    {"log-format", 0, KIND_WORD, AT(log_format), ALL, 0, "text|json", "FORMAT",
+     "text (default), or json: each line on stderr is one JSON object"},
+    {"config", 0, KIND_TEXT, AT(config), ALL, 0, NULL, "FILE",
+     "options from there, one `name = value` a line; those of one command below a line such\n"
+     "as [label]; flags and environment win. No file is read that is not named"},
     {"quiet", 'q', KIND_FLAG, AT(quiet), JOB | CONVERT | EVAL | BENCH | CATALOG | DIFF, 0, NULL,
      NULL, "no notes and no summary, only errors"},
     {"verbose", 'v', KIND_FLAG, AT(verbose), JOB | EVAL | BENCH | CATALOG, 0, NULL, NULL,
@@ -208,3 +222,35 @@ const struct command_entry command_table[COMMANDS_END] = {
          "orders are unrelated."},
     [COMMAND_HELP] = {"help", 0, 0, "wader help [COMMAND]", "Prints this, or a command's options."},
 };
+
+const struct exit_entry exit_table[] = {
+    {STATUS_OK, "all was done, and is committed"},
+    {STATUS_ROWS,
+     "finished, but with more bad records than --max-bad, or of a damaged input only\n"
+     "(--salvage); outputs that are not done or not whole (status, verify, merge)"},
+    {STATUS_USAGE, "the command line, the environment or the configuration file makes no sense"},
+    {STATUS_INPUT, "bad input: truncated or damaged gzip, another format, --on-bad fail"},
+    {STATUS_IO, "output or system: disk full, unwritable, out of memory"},
+    {STATUS_LOCKED, "the output is in use by another run"},
+    {STATUS_MODEL, "model or device cannot be used, or --audit found wrong rows"},
+    {STATUS_DRIFT, "a gate of diff tripped"},
+    {STATUS_AGAIN, "stopped, progress saved: run the same command again"},
+    {STATUS_PIPE, "the reader of stdout went away"},
+    {0, NULL},
+};
+
+enum command command_named(const char *name) {
+    for (size_t i = COMMAND_LABEL; i < COMMANDS_END; i++) {
+        if (strcmp(name, command_table[i].name) == 0) return (enum command)i;
+    }
+    return COMMAND_NONE;
+}
+
+const struct option *option_named(const char *name, size_t len, unsigned commands) {
+    for (size_t i = 0; option_table[i].name != NULL; i++) {
+        const struct option *option = &option_table[i];
+        if ((option->commands & commands) == 0 || strlen(option->name) != len) continue;
+        if (memcmp(option->name, name, len) == 0) return option;
+    }
+    return NULL;
+}

@@ -1,40 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/cli/report.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
-
-// One write for a whole line: lines of several processes do not mix.
-static void say(const char *prefix, const char *format, va_list args) {
-    char line[2048];
-    // On a terminal the line may begin where a progress line stands.
-    const char *clear = isatty(STDERR_FILENO) ? "\r\033[K" : "";
-    int n = snprintf(line, sizeof line, "%swader: %s", clear, prefix);
-    int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
-    size_t len = (size_t)n + (m > 0 ? (size_t)m : 0);
-    if (len > sizeof line - 2) len = sizeof line - 2;
-    line[len] = '\n';
-    fwrite(line, 1, len + 1, stderr);
-}
-
-void report_note(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    say("", format, args);
-    va_end(args);
-}
-
-void report_warning(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    say("warning: ", format, args);
-    va_end(args);
-}
-
-void report_error(const struct error *error) {
-    report_note("error: %s", error->text);
-}
 
 const char *with_commas(uint64_t n, char text[32]) {
     char digits[24];
@@ -49,7 +16,7 @@ const char *with_commas(uint64_t n, char text[32]) {
 }
 
 void progress_start(struct progress *progress, enum progress_mode mode) {
-    if (mode == PROGRESS_AUTO) mode = isatty(STDERR_FILENO) ? PROGRESS_TTY : PROGRESS_PLAIN;
+    if (mode == PROGRESS_AUTO) mode = log_is_on_terminal() ? PROGRESS_TTY : PROGRESS_PLAIN;
     const double now = now_seconds();
     *progress = (struct progress){.mode = mode, .started = now, .shown = now};
 }
@@ -65,27 +32,34 @@ static void describe_rest(char *text, size_t cap, double share, double before, d
              rest / 60 % 60, rest % 60);
 }
 
+// Where the figures of a progress line go: in place on a terminal, else a line of their own.
 // `unit`: what `n` counts.
-static void show_json(const struct progress *progress, const char *name, const char *unit,
-                      uint64_t n, double elapsed, double share) {
-    struct buffer line = {0};
-    buffer_add_text(&line, "{\"progress\":");
-    buffer_add_json_string(&line, span_text(name));
-    buffer_add_format(&line, ",\"%s\":%llu,\"seconds\":%.1f,\"share\":%.4f", unit,
-                      (unsigned long long)n, elapsed, share);
+static void show(const struct progress *progress, const char *name, const char *unit, uint64_t n,
+                 double elapsed, double share, const char *text) {
+    struct buffer members = {0};
+    log_add_text(&members, "input", span_text(name));
+    log_add_count(&members, unit, n);
+    log_add_number(&members, "seconds", elapsed);
+    buffer_add_format(&members, ",\"share\":%.4f", share);
     if (progress->n_files > 1) {
-        buffer_add_format(&line, ",\"file\":%zu,\"files\":%zu", progress->n_behind + 1,
-                          progress->n_files);
+        log_add_count(&members, "file_number", progress->n_behind + 1);
+        log_add_count(&members, "files", progress->n_files);
     }
-    buffer_add_text(&line, "}\n");
-    if (!line.failed) fwrite(line.bytes, 1, line.len, stderr);
-    buffer_free(&line);
+    if (progress->mode == PROGRESS_TTY && log_format() == LOG_TEXT) {
+        log_in_place("%s", text);
+    } else if (progress->mode == PROGRESS_JSON) {
+        log_line_json(LOG_INFO, "progress", &members, "%s", text);
+    } else {
+        log_line(LOG_INFO, "progress", &members, "%s", text);
+    }
+    buffer_free(&members);
 }
 
 // Whether something is to be shown again.
 static bool is_time(struct progress *progress, double *elapsed) {
     const double now = now_seconds();
-    const double every = progress->mode == PROGRESS_TTY ? 0.5 : 30.0;
+    const bool in_place = progress->mode == PROGRESS_TTY && log_format() == LOG_TEXT;
+    const double every = in_place ? 0.5 : 30.0;
     if (progress->mode == PROGRESS_NONE || now - progress->shown < every) return false;
     progress->shown = now;
     *elapsed = now - progress->started;
@@ -126,23 +100,16 @@ void progress_show(struct progress *progress, const char *name, const struct tot
     double share = 0.0;
     if (progress->total_nbytes > 0) share = (double)nbytes / (double)progress->total_nbytes;
     if (share > 1.0) share = 1.0;
-    if (progress->mode == PROGRESS_JSON) {
-        show_json(progress, name, "titles", titles, elapsed, share);
-        return;
-    }
     const double before = progress->total_nbytes > 0
                               ? (double)progress->before_nbytes / (double)progress->total_nbytes
                               : 0.0;
-    char place[1100], count[32], rate[32], rest[64];
+    char place[1100], count[32], rate[32], rest[64], text[1300];
     describe_place(progress, name, place, sizeof place);
     describe_rest(rest, sizeof rest, share, before, elapsed);
     with_commas(titles, count);
     with_commas((uint64_t)((double)(titles - progress->before_titles) / elapsed + 0.5), rate);
-    if (progress->mode == PROGRESS_TTY) {
-        fprintf(stderr, "\r\033[Kwader: %s: %s titles, %s titles/s%s", place, count, rate, rest);
-    } else {
-        report_note("%s: %s titles, %s titles/s%s", place, count, rate, rest);
-    }
+    snprintf(text, sizeof text, "%s: %s titles, %s titles/s%s", place, count, rate, rest);
+    show(progress, name, "titles", titles, elapsed, share, text);
 }
 
 void progress_show_bytes(struct progress *progress, const char *name, uint64_t done_nbytes,
@@ -150,27 +117,53 @@ void progress_show_bytes(struct progress *progress, const char *name, uint64_t d
     double elapsed;
     if (!is_time(progress, &elapsed)) return;
     const double share = (double)done_nbytes / (double)total_nbytes;
-    if (progress->mode == PROGRESS_JSON) {
-        show_json(progress, name, "nbytes", done_nbytes, elapsed, share);
-        return;
-    }
-    char done[32], rest[64];
+    char done[32], rest[64], text[1300];
     describe_rest(rest, sizeof rest, share, 0.0, elapsed);
     with_commas(done_nbytes >> 20, done);
-    if (progress->mode == PROGRESS_TTY) {
-        fprintf(stderr, "\r\033[Kwader: %s: %s MiB%s", name, done, rest);
-    } else {
-        report_note("%s: %s MiB%s", name, done, rest);
-    }
+    snprintf(text, sizeof text, "%.1100s: %s MiB%s", name, done, rest);
+    show(progress, name, "nbytes", done_nbytes, elapsed, share, text);
 }
 
 void report_shard(const struct progress *progress, const char *output, const struct totals *totals,
                   double seconds) {
     char count[32], rate[32], bad[32];
-    report_note("%zu of %zu files: %s: %s titles in %.1f s (%s titles/s), %s bad rows",
-                progress->n_behind, progress->n_files, output, with_commas(totals->records, count),
-                seconds, with_commas((uint64_t)((double)totals->records / seconds + 0.5), rate),
-                with_commas(totals_bad(totals), bad));
+    struct buffer members = {0};
+    log_add_text(&members, "output", span_text(output));
+    log_add_count(&members, "file_number", progress->n_behind);
+    log_add_count(&members, "files", progress->n_files);
+    log_add_count(&members, "titles", totals->records);
+    log_add_number(&members, "seconds", seconds);
+    log_add_number(&members, "titles_per_s", (double)totals->records / seconds);
+    log_add_count(&members, "bad", totals_bad(totals));
+    log_line(LOG_INFO, "file", &members,
+             "%zu of %zu files: %s: %s titles in %.1f s (%s titles/s), %s bad rows",
+             progress->n_behind, progress->n_files, output, with_commas(totals->records, count),
+             seconds, with_commas((uint64_t)((double)totals->records / seconds + 0.5), rate),
+             with_commas(totals_bad(totals), bad));
+    buffer_free(&members);
+}
+
+static void add_summary(struct buffer *members, const struct totals *totals, double seconds,
+                        const char *workers, const char *where) {
+    const uint64_t bad = totals_bad(totals), abstained = totals->by_status[RECORD_ABSTAIN];
+    log_add_count(members, "titles", totals->records - bad - abstained);
+    log_add_number(members, "seconds", seconds);
+    log_add_number(members, "titles_per_s", (double)(totals->records - bad) / seconds);
+    log_add_count(members, "tokens", totals->tokens);
+    log_add_count(members, "truncated", totals->by_status[RECORD_TRUNCATED]);
+    log_add_count(members, "abstained", abstained);
+    log_add_count(members, "bad", bad);
+    log_add_count(members, "ill_formed_utf8", totals->ill_formed_utf8);
+    log_add_number(members, "read_seconds", totals->seconds.read);
+    log_add_number(members, "tokenize_seconds", totals->seconds.tokenize);
+    log_add_number(members, "encode_seconds", totals->seconds.encode);
+    log_add_number(members, "write_seconds", totals->seconds.write);
+    log_add_text(members, "workers", span_text(workers));
+    if (where != NULL) {
+        log_add_text(members, "output", span_text(where));
+    } else {
+        buffer_add_text(members, ",\"output\":null");
+    }
 }
 
 void report_summary(const struct totals *totals, double seconds, const char *workers,
@@ -182,13 +175,17 @@ void report_summary(const struct totals *totals, double seconds, const char *wor
     if (abstained > 0) {
         snprintf(silent, sizeof silent, "%s abstained, ", with_commas(abstained, count));
     }
-    report_note(
+    struct buffer members = {0};
+    add_summary(&members, totals, seconds, workers, where);
+    log_line(
+        LOG_INFO, "summary", &members,
         "%s titles labelled in %.1f s (%s titles/s), %s tokens, %s truncated, %s%s bad rows%s%s",
         with_commas(computed - abstained, count), seconds,
         with_commas((uint64_t)((double)computed / seconds + 0.5), rate),
         with_commas(totals->tokens, tokens),
         with_commas(totals->by_status[RECORD_TRUNCATED], truncated), silent,
         with_commas(bad, bad_rows), where != NULL ? ", in " : "", where != NULL ? where : "");
+    buffer_free(&members);
     report_note(
         "work, over all threads: read %.2f s, tokenize %.2f s, encode %.2f s on %s, "
         "write %.2f s",

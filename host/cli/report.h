@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What wader says: all of it on stderr, so that stdout is data alone.
+// The progress of a run and what is said about it in the end: on stderr, through log.h. As JSON
+//   progress   input (its name), titles or nbytes (done), seconds, share (0 to 1; 0 where nobody
+//              knows), file_number and files (where there are several: which, of how many)
+//   file       output, file_number, files, titles, seconds, titles_per_s, bad: one of several is
+//   done summary    titles, seconds, titles_per_s, tokens, truncated, abstained, bad,
+//   ill_formed_utf8,
+//              read_seconds, tokenize_seconds, encode_seconds, write_seconds (over all threads),
+//              workers, output (null: stdout)
 #ifndef WADER_HOST_CLI_REPORT_H
 #define WADER_HOST_CLI_REPORT_H
 
 #include "host/base/base.h"
+#include "host/cli/log.h"
 #include "host/cli/options.h"
 #include "host/stream/pipeline.h"
-
-// "wader: ...", "wader: warning: ...", "wader: error: ...", each a line of its own. Any thread may
-// call these.
-void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void report_error(const struct error *error);
 
 // The progress of a run, over all its inputs.
 struct progress {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "host/base/base.h"
+#include "host/cli/log.h"
 
 // The one thing a signal handler may touch.
 static volatile sig_atomic_t asked;
@@ -25,11 +26,8 @@ static void on_alarm(int number) {
 }
 
 static void leave(int number) {
-    static const char message[] = "wader: stopped by a signal\n";
     (void)number;
-    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) {
-        // Nobody to tell: the exit code says it.
-    }
+    log_from_handler(LOG_INFO, "stopped", "stopped by a signal", STATUS_AGAIN);
     _exit(STATUS_AGAIN);
 }
 

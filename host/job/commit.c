@@ -12,6 +12,7 @@
 
 #include "host/base/buffer.h"
 #include "host/base/json.h"
+#include "host/base/rfc3339.h"
 #include "host/job/success.h"
 
 enum { RECORD_SCHEMA = 1, RECORD_FILE_NBYTES_MAX = 1 << 20 };
@@ -140,11 +141,8 @@ enum status commit_look(const char *output, const char *input, const struct prov
 // ---- writing one
 
 static void add_time(struct buffer *buffer, time_t when) {
-    struct tm utc;
-    char text[32];
-    gmtime_r(&when, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    buffer_add_format(buffer, "\"%s\"", text);
+    char text[RFC3339_NBYTES];
+    buffer_add_format(buffer, "\"%s\"", rfc3339_seconds(when, text));
 }
 
 static void add_rows(struct buffer *buffer, const struct totals *totals) {

@@ -25,6 +25,7 @@ void totals_add(struct totals *sum, const struct totals *more) {
     sum->reuse.shared += more->reuse.shared;
     sum->reuse.changed += more->reuse.changed;
     sum->reuse.known += more->reuse.known;
+    sum->unknown_tokens += more->unknown_tokens;
     sum->audit.rows += more->audit.rows;
     if (more->audit.apart > sum->audit.apart) sum->audit.apart = more->audit.apart;
     sum->seconds.read += more->seconds.read;
@@ -43,4 +44,5 @@ void totals_since(struct totals *totals, const struct totals *before) {
     totals->reuse.shared -= before->reuse.shared;
     totals->reuse.changed -= before->reuse.changed;
     totals->reuse.known -= before->reuse.known;
+    totals->unknown_tokens -= before->unknown_tokens;
 }

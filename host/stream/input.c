@@ -18,20 +18,28 @@ bool name_ends_in_gz(const char *name) {
     return span_ends_in(span_text(name), ".gz");
 }
 
+// Tells that the message that was just set begins with the file's name.
+static enum status fault_of(const char *name, struct error *error) {
+    return error_at(error, STATUS_INPUT, (struct error_place){.file_nbytes = strlen(name)});
+}
+
 enum status input_open(const char *path, struct input **out, struct error *error) {
     *out = NULL;
     const bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
+    if (fd < 0) {
+        (void)error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
+        return fault_of(path, error);
+    }
     struct stat info = {0};
     if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
         const char *what = S_ISDIR(info.st_mode) ? "is a directory"
                            : errno == EBADF      ? "is closed; give an input"
                                                  : strerror(errno);
-        enum status status =
-            error_set(error, STATUS_INPUT, "%s: %s", is_stdin ? "stdin" : path, what);
+        const char *name = is_stdin ? "stdin" : path;
+        (void)error_set(error, STATUS_INPUT, "%s: %s", name, what);
         if (!is_stdin) close(fd);
-        return status;
+        return fault_of(name, error);
     }
     void *memory;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "an input", error);
@@ -179,14 +187,16 @@ enum status input_check_unchanged(const struct input *input, struct error *error
     struct stat info;
     if (input->may_wait) return STATUS_OK;
     if (fstat(input->fd, &info) != 0) {
-        return error_set(error, STATUS_INPUT, "%s: %s", input->name, strerror(errno));
+        (void)error_set(error, STATUS_INPUT, "%s: %s", input->name, strerror(errno));
+        return fault_of(input->name, error);
     }
     if ((uint64_t)info.st_size == input->total_nbytes && stat_mtime_ns(&info) == input->mtime_ns) {
         return STATUS_OK;
     }
-    return error_set(error, STATUS_INPUT,
-                     "%s: somebody wrote to it while it was read; run this again when it is whole",
-                     input->name);
+    (void)error_set(error, STATUS_INPUT,
+                    "%s: somebody wrote to it while it was read; run this again when it is whole",
+                    input->name);
+    return fault_of(input->name, error);
 }
 
 uint64_t input_total_nbytes(const struct input *input) {

@@ -59,13 +59,23 @@ static void hand_on_plain(struct input *input, char *bytes, size_t cap, size_t *
     if (*n == 0) input->state = END;
 }
 
+// Tells the place of a fault that names the file and the byte in it.
+static enum status fault_at(const struct input *input, uint64_t compressed_byte,
+                            struct error *error) {
+    return error_at(error, STATUS_INPUT,
+                    (struct error_place){.file_nbytes = strlen(input->name),
+                                         .has_compressed = true,
+                                         .compressed_byte = compressed_byte});
+}
+
 static enum status truncated(struct input *input, struct error *error) {
     note_damage(input, DAMAGE_TRUNCATED);
     input->damage.compressed_at += input->inflater.avail_in;
-    return error_set(error, STATUS_INPUT,
-                     "%s: truncated at compressed byte %llu: the file ends inside a gzip member; "
-                     "fetch it again",
-                     input->name, (unsigned long long)input->damage.compressed_at);
+    (void)error_set(error, STATUS_INPUT,
+                    "%s: truncated at compressed byte %llu: the file ends inside a gzip member; "
+                    "fetch it again",
+                    input->name, (unsigned long long)input->damage.compressed_at);
+    return fault_at(input, input->damage.compressed_at, error);
 }
 
 // Bytes that came before a fault are handed out first: how many records they hold is told.
@@ -89,9 +99,10 @@ static enum status inflate_some(struct input *input, char *bytes, size_t cap, si
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
         note_damage(input, DAMAGE_CORRUPT);  // zlib says the same again when it is asked again
         if (*n > 0) return STATUS_OK;
-        return error_set(error, STATUS_INPUT, "%s: damaged gzip data at compressed byte %llu: %s",
-                         input->name, input_raw_offset(input),
-                         inflater->msg != NULL ? inflater->msg : "a preset dictionary is needed");
+        (void)error_set(error, STATUS_INPUT, "%s: damaged gzip data at compressed byte %llu: %s",
+                        input->name, input_raw_offset(input),
+                        inflater->msg != NULL ? inflater->msg : "a preset dictionary is needed");
+        return fault_at(input, input_raw_offset(input), error);
     }
     return STATUS_OK;
 }
@@ -107,10 +118,11 @@ static enum status check_trailer(struct input *input, struct error *error) {
     for (int i = 0; i < 8; i++) words[i / 4] |= (uint32_t)inflater->next_in[i] << 8 * (i % 4);
     if (words[0] != input->member_crc || words[1] != (uint32_t)input->member_nbytes) {
         note_damage(input, DAMAGE_CORRUPT);
-        return error_set(
+        (void)error_set(
             error, STATUS_INPUT, "%s: damaged gzip data at compressed byte %llu: %s", input->name,
             input_raw_offset(input),
             words[0] != input->member_crc ? "incorrect data check" : "incorrect length check");
+        return fault_at(input, input_raw_offset(input), error);
     }
     inflater->next_in += 8;
     inflater->avail_in -= 8;
@@ -163,10 +175,11 @@ static enum status after_member(struct input *input, struct error *error) {
         return STATUS_OK;
     }
     note_damage(input, DAMAGE_TRAILING);
-    return error_set(error, STATUS_INPUT,
-                     "%s: the gzip data is followed by other bytes, from compressed byte %llu on; "
-                     "fetch the file again, or let them pass with --trailing warn",
-                     input->name, input_raw_offset(input));
+    (void)error_set(error, STATUS_INPUT,
+                    "%s: the gzip data is followed by other bytes, from compressed byte %llu on; "
+                    "fetch the file again, or let them pass with --trailing warn",
+                    input->name, input_raw_offset(input));
+    return fault_at(input, input_raw_offset(input), error);
 }
 
 enum status input_step(struct input *input, char *bytes, size_t cap, size_t *n,

@@ -126,9 +126,22 @@ static enum status bad_record(const struct pipeline *pipeline, const struct reco
                               uint64_t number, struct error *error) {
     const bool replayed = record->file.ptr != NULL;
     const struct span name = replayed ? record->file : span_text(input_name(pipeline->input));
-    return error_set(error, STATUS_INPUT, "%.*s: record %llu at byte %llu: %s; --on-bad fail stops",
-                     (int)name.len, name.ptr, (unsigned long long)number,
-                     (unsigned long long)record->offset, record_status_name(record->status));
+    (void)error_set(error, STATUS_INPUT, "%.*s: record %llu at byte %llu: %s; --on-bad fail stops",
+                    (int)name.len, name.ptr, (unsigned long long)number,
+                    (unsigned long long)record->offset, record_status_name(record->status));
+    return error_at(
+        error, STATUS_INPUT,
+        (struct error_place){
+            .file_nbytes = name.len, .has_record = true, .record = number, .byte = record->offset});
+}
+
+static uint64_t count_unknown(const struct tokenizer *tokenizer, const struct chunk *chunk,
+                              const struct record *record) {
+    const int32_t unknown = tokenizer_unknown_id(tokenizer);
+    const int32_t *ids = chunk->token_ids + record->tokens_at;
+    uint64_t n = 0;
+    for (int32_t i = 0; i < record->n_tokens; i++) n += ids[i] == unknown;
+    return n;
 }
 
 // The logits of a good record, wherever they come from.
@@ -181,6 +194,7 @@ static enum status write_record(struct writer *writer, const struct chunk *chunk
     fresh->records++;
     fresh->by_status[record->status]++;
     fresh->tokens += bad ? 0 : (uint64_t)record->n_tokens;
+    fresh->unknown_tokens += bad ? 0 : count_unknown(config->tokenizer, chunk, record);
     fresh->ill_formed_utf8 += !bad && record->ill_formed_utf8;
     const struct record_watcher *watcher = &config->watcher;
     if (watcher->seen != NULL && (watcher->every || bad || record->ill_formed_utf8)) {

@@ -39,6 +39,7 @@ static inline void check_refused(const char *line, const char *part) {
     struct error error;
     CHECK_INT(parse(line, &options, &error), STATUS_USAGE);
     CHECK_CONTAINS(error.text, part);
+    options_free(&options);
 }
 
 #endif

@@ -123,8 +123,10 @@ class Job:
 
     def has_segment(self):
         """Whether rows in the unfinished output itself are saved."""
-        path = os.path.join(self.directory, JOURNAL)
-        return self.has_journal() and saved_nbytes(e2e.read(path)) > 0
+        try:
+            return saved_nbytes(e2e.read(os.path.join(self.directory, JOURNAL))) > 0
+        except FileNotFoundError:  # not yet, or no more
+            return False
 
     def clear(self):
         for name in os.listdir(self.directory):
