@@ -288,10 +288,8 @@ static enum status open_sources(struct job *job, struct error *error) {
 }
 
 static void tell_summary(const struct job *job, double seconds) {
-    const bool is_whole = job->previous != NULL && job->n_made == job->plan.n_all;
-    const uint64_t removed = is_whole ? previous_removed(job->previous, job->n_known) : 0;
     report_summary(&job->totals, seconds, job->engine.workers, job->options->output);
-    tell_reuse(job->previous, &job->totals, is_whole ? &removed : NULL);
+    tell_reuse(job);
 }
 
 enum status label_inputs(const struct options *options, enum replay_what replay,

@@ -156,34 +156,36 @@ enum status open_previous(const struct options *options, const struct score_iden
 
 // ---- behind a run
 
-uint64_t previous_removed(const struct score_set *previous, uint64_t n_known) {
-    const uint64_t n_rows = score_set_rows(previous);
-    return n_rows > n_known ? n_rows - n_known : 0;
+bool previous_removed(const struct job *job, uint64_t *n_removed) {
+    if (job->previous == NULL || job->n_made != job->plan.n_all) return false;
+    const uint64_t n_rows = score_set_rows(job->previous);
+    *n_removed = n_rows > job->n_known ? n_rows - job->n_known : 0;
+    return true;
 }
 
-void tell_reuse(struct score_set *previous, const struct totals *totals, const uint64_t *removed) {
-    const struct reuse *reuse = &totals->reuse;
-    const uint64_t encoded = totals_encoded(totals);
+void tell_reuse(const struct job *job) {
+    const struct reuse *reuse = &job->totals.reuse;
+    const uint64_t encoded = totals_encoded(&job->totals);
+    uint64_t removed;
     char count[6][32], gone[48] = "";
-    if (previous == NULL && reuse->shared == 0) return;
+    if (job->previous == NULL && reuse->shared == 0) return;
     with_commas(encoded, count[0]);
     with_commas(reuse->shared, count[1]);
-    if (previous == NULL) {
+    if (job->previous == NULL) {
         report_note("%s titles encoded, %s identical to one before", count[0], count[1]);
         return;
     }
-    if (removed != NULL)
-        snprintf(gone, sizeof gone, ", %s removed", with_commas(*removed, count[2]));
-    report_note(
-        "%s titles encoded, %s identical to one before; since the previous run: %s reused, "
-        "%s changed, %s new%s",
-        count[0], count[1], with_commas(reuse->reused, count[3]),
-        with_commas(reuse->changed, count[4]),
-        with_commas(encoded + reuse->shared - reuse->changed, count[5]), gone);
-    if (score_set_damaged(previous) > 0) {
-        report_warning(
-            "--previous: %s of its rows are damaged, and were computed again: check the "
-            "disk they are on",
-            with_commas(score_set_damaged(previous), count[0]));
+    if (previous_removed(job, &removed)) {
+        snprintf(gone, sizeof gone, ", %s removed", with_commas(removed, count[2]));
     }
+    report_note("%s titles encoded, %s identical to one before; since the previous run: %s reused, "
+                "%s changed, %s new%s",
+                count[0], count[1], with_commas(reuse->reused, count[3]),
+                with_commas(reuse->changed, count[4]),
+                with_commas(encoded + reuse->shared - reuse->changed, count[5]), gone);
+    const uint64_t n_damaged = score_set_damaged(job->previous);
+    if (n_damaged == 0) return;
+    report_warning("--previous: %s of its rows are damaged, and were computed again: check the "
+                   "disk they are on",
+                   with_commas(n_damaged, count[0]));
 }

@@ -10,8 +10,7 @@
 #ifndef WADER_HOST_CLI_LABEL_PREVIOUS_H
 #define WADER_HOST_CLI_LABEL_PREVIOUS_H
 
-#include "host/cli/label_setup.h"
-#include "host/job/provenance.h"
+#include "host/cli/label_run.h"
 
 // What makes the logits of this run. Waits for the model's hashes. STATUS_IO.
 enum status scores_identity(const struct engine *engine, struct provenance_task *provenance,
@@ -23,12 +22,11 @@ enum status scores_identity(const struct engine *engine, struct provenance_task 
 enum status open_previous(const struct options *options, const struct score_identity *wanted,
                           struct score_set **out, struct error *error);
 
-// How many ids of the previous run came no more, of which `n_known` did. Ids that come several
-// times are counted each time.
-uint64_t previous_removed(const struct score_set *previous, uint64_t n_known);
+// How many ids of the previous run came no more; an id that comes several times is counted each
+// time. False where that cannot be told: without one, or where this run did not see all inputs.
+bool previous_removed(const struct job *job, uint64_t *n_removed);
 
-// Notes behind a run: where the logits of `totals` came from, and how many rows were removed unless
-// `removed` is NULL: nobody knows. `previous` may be NULL.
-void tell_reuse(struct score_set *previous, const struct totals *totals, const uint64_t *removed);
+// Notes behind a run: where its logits came from.
+void tell_reuse(const struct job *job);
 
 #endif

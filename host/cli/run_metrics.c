@@ -106,6 +106,13 @@ static void add_run(const struct text *text, const struct metrics_facts *facts) 
 
 static void add_rows(const struct text *text, const struct totals *totals) {
     static const char rows[] = "wader_rows_total", stage[] = "wader_stage_seconds_total";
+    static const char titles[] = "wader_titles_total";
+    const struct {
+        const char *name;
+        uint64_t n;
+    } sources[] = {{"encoded", totals_encoded(totals)},
+                   {"identical", totals->reuse.shared},
+                   {"previous", totals->reuse.reused}};
     add_count(text, "wader_records_read_total", "counter", "Records that came in.", totals->read);
     begin(text, rows, "counter", "Rows, by what became of their records; ok is a label.");
     for (int s = 0; s < RECORD_STATUS_COUNT; s++) {
@@ -113,6 +120,12 @@ static void add_rows(const struct text *text, const struct totals *totals) {
         begin_series(text, rows);
         add_label(text, "status", *name != '\0' ? name : "ok");
         end_with_count(text, totals->by_status[s]);
+    }
+    begin(text, titles, "counter", "Titles, by where their logits came from.");
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        begin_series(text, titles);
+        add_label(text, "logits", sources[i].name);
+        end_with_count(text, sources[i].n);
     }
     add_count(text, "wader_tokens_total", "counter", "Tokens of titles that were labelled.",
               totals->tokens);

@@ -8,7 +8,7 @@
 #include "host/base/rfc3339.h"
 #include "host/bench/host_facts.h"
 #include "host/cli/build_info.h"
-#include "host/cli/label_run.h"
+#include "host/cli/label_previous.h"
 #include "host/job/commit_record.h"
 #include "host/stream/output.h"
 
@@ -230,6 +230,33 @@ static void add_rows(const struct totals *totals, double seconds, struct buffer 
     }
 }
 
+// Where logits came from, and what became of the previous run's rows.
+static void add_reuse(const struct job *job, const struct totals *totals, struct buffer *out) {
+    const struct reuse *reuse = &totals->reuse;
+    const uint64_t encoded = totals_encoded(totals), others = encoded + reuse->shared;
+    uint64_t removed;
+    buffer_add_text(out, ",\n  ");
+    add_count(out, "encoded", encoded);
+    buffer_add_text(out, ", ");
+    add_count(out, "identical", reuse->shared);
+    buffer_add_text(out, ",\n  \"previous\": ");
+    if (job->previous == NULL) {
+        buffer_add_text(out, "null");
+        return;
+    }
+    buffer_add_format(out,
+                      "{\"rows\": %llu, \"reused\": %llu, \"changed\": %llu, \"new\": %llu, "
+                      "\"removed\": ",
+                      (unsigned long long)score_set_rows(job->previous),
+                      (unsigned long long)reuse->reused, (unsigned long long)reuse->changed,
+                      (unsigned long long)(others - reuse->changed));
+    if (previous_removed(job, &removed)) {
+        buffer_add_format(out, "%llu}", (unsigned long long)removed);
+    } else {
+        buffer_add_text(out, "null}");
+    }
+}
+
 static const char *const state_names[ITEM_STATES] = {
     [ITEM_NOT_BEGUN] = "not_begun", [ITEM_DONE] = "done",     [ITEM_ALREADY_DONE] = "already_done",
     [ITEM_STOPPED] = "stopped",     [ITEM_FAILED] = "failed",
@@ -315,6 +342,7 @@ enum status run_report_write(struct job *job, const struct observed_end *end, st
     add_model(job, end, &text);
     add_options(job->options, &text);
     add_rows(&totals, now_seconds() - observer->clock, &text);
+    add_reuse(job, &totals, &text);
     add_outputs(observer, &text);
     enum status status = output_open(observer->report, &file, error);
     if (status == STATUS_OK) status = put(file, &text, error);

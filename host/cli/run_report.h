@@ -20,6 +20,9 @@
 //   all
 //                  that this run worked on, committed or not, without what an earlier one had done
 //   tokens, unknown_tokens ([UNK] among them)
+//   encoded, identical   titles that went through the model; that took an identical one's logits
+//   previous       of --previous: rows it has, reused, changed (the id with another title), new,
+//                  removed (ids; null where this run does not see all inputs)
 //   stages         read_seconds, tokenize_seconds, encode_seconds, write_seconds: over all threads
 //   titles_per_s   rows that went through the model, by all of the run's time
 //   outputs        how many: planned, done, already_done, stopped, failed, not_begun
