@@ -68,7 +68,8 @@ def expected(t, records):
 def test_rows(t, duck):
     texts = AWKWARD + [("v%05d" % i, title) for i, title in enumerate(
         x.replace("\0", " ") for x in e2e.random_titles(t.seed, 2000))]
-    for kind, records in (("VARCHAR", texts),
+    dates = [("2026-12-%02d" % i, "day %d" % i) for i in range(1, 31)]
+    for kind, records in (("VARCHAR", texts), ("VARCHAR", dates),
                           ("BIGINT", [(2**53 + 1 + i, "number %d" % i) for i in range(100)])):
         duck.make(records, kind)
         done = duck.label()

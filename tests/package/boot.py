@@ -131,8 +131,9 @@ def prepare(args):
     shutil.copytree(os.path.join(REPOSITORY, "data/model"), os.path.join(root, "srv/model"),
                     dirs_exist_ok=True)
     os.makedirs(os.path.join(root, "etc/wader"), exist_ok=True)
-    if os.path.exists(os.path.join(root, "etc/wader/demo.env")):
-        os.remove(os.path.join(root, "etc/wader/demo.env"))
+    for name in ("etc/wader/demo.env", "srv/facts", "srv/night.labels.jsonl.gz"):
+        if os.path.exists(os.path.join(root, name)):  # of an earlier boot
+            os.remove(os.path.join(root, name))
     catalog(os.path.join(root, "srv/titles.jsonl.gz"))
     write(os.path.join(root, "srv/demo.env"), "NIGHTLY_MODEL=/srv/model\nNIGHTLY_INPUTS="
           "/srv/titles.jsonl.gz\nWADER_THREADS=1\nWADER_CHECKPOINT_SECONDS=0\n")
