@@ -44,6 +44,7 @@ static enum status attend(struct job *job, struct run *run, struct pipeline *pip
     progress_resume(progress, &before);
     while (!pipeline_poll(pipeline, wait_ms, totals)) {
         resume_take(&run->resume, pipeline);
+        observe_totals(job, run, totals);
         if (stop_asked() && !run->resume.active) label_stop(run);
         if (stop_asked() && asked == 0.0) {
             asked = now_seconds();
@@ -58,7 +59,6 @@ static enum status attend(struct job *job, struct run *run, struct pipeline *pip
             status = resume_save(&run->resume, false, error);
             if (status != STATUS_OK) pipeline_drain(pipeline);
         }
-        observe_totals(job, run, totals);
         if (job->options->quiet) continue;
         progress_show(progress, input_name(run->input), totals);
     }

@@ -9,6 +9,7 @@ usage: test_log.py --wader PATH
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,20 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 LEVELS = {"note": "info", "progress": "info", "file": "info", "summary": "info",
           "warning": "warning", "bad_record": "warning", "ill_formed_utf8": "warning",
           "stopped": "info", "error": "error"}
+
+
+PATIENCE = 30.0  # seconds: far more than anything takes on a busy machine
+
+
+def await_handler(process):
+    """Until the program listens to SIGTERM."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with open("/proc/%d/status" % process.pid, encoding="ascii") as file:
+            caught = int(re.search(r"SigCgt:\s*(\w+)", file.read()).group(1), 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.02)
 
 
 def lines_of(t, what, text):
@@ -106,9 +121,8 @@ def test_signal(t):
     process.stdin.write(b"gold\n")
     process.stdin.flush()
     process.stdout.readline()
-    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE)
     err = process.stderr.read().decode()
     process.stdin.close()
     process.stdout.close()
@@ -118,9 +132,9 @@ def test_signal(t):
     # A bench has nothing to save: its way out is a signal handler's.
     process = t.start("bench", "-m", e2e.MODEL, "--log-format=json", "--seconds", "20",
                       stdout=subprocess.DEVNULL)
-    time.sleep(0.5)
+    await_handler(process)
     process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=30)[1].decode()
+    err = process.communicate(timeout=PATIENCE)[1].decode()
     stopped = [json.loads(line) for line in err.splitlines()]
     t.check("SIGTERM of bench", process.returncode == e2e.AGAIN and stopped and
             stopped[-1]["event"] == "stopped" and stopped[-1]["exit_code"] == 75, err)
@@ -131,9 +145,12 @@ def test_terminal(t):
                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     process.stdin.write(b"gold\n")
     process.stdin.flush()
-    time.sleep(0.8)
-    err = process.communicate(b"", timeout=30)[1]
+    err, until = b"", time.monotonic() + PATIENCE
+    while b"\r\033[Kwader: " not in err and time.monotonic() < until:
+        if select.select([process.stderr], [], [], 1.0)[0]:
+            err += os.read(process.stderr.fileno(), 4096)
     t.check("text on a terminal: in place", b"\r\033[Kwader: " in err, err)
+    process.communicate(timeout=PATIENCE)
 
 
 def test_config(t):
