@@ -99,7 +99,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);
     provenance.settings = run->formats.settings.bytes;
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && run->score_log != NULL) {
         status = scores_identity(&job->engine, job->provenance, &facts.made_by, error);
     }
     if (status == STATUS_OK) status = input_check_unchanged(run->input, error);

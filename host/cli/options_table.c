@@ -103,7 +103,7 @@ const struct option option_table[OPTIONS_MAX + 1] = {
     {"previous", 0, KIND_TEXT, AT(previous), JOB, 0, NULL, "PATH",
      "last run's output, a file or a directory: titles it has are not computed again; never\n"
      "changes a byte of output"},
-    {"keep-scores", 0, KIND_WORD, AT(keep_scores), JOB | PLAN, 0, "yes|no", "yes|no",
+    {"keep-scores", 0, KIND_WORD, AT(keep_scores), JOB | PLAN, 0, "yes|no", "WHETHER",
      "beside each output, hidden (.OUT.scores), what the next run's --previous looks up: yes\n"
      "(default), about 90 bytes a title of 8 labels; no"},
     {"checkpoint-seconds", 0, KIND_INT, AT(checkpoint_seconds), LABEL, 0, NULL, "S",

@@ -58,15 +58,15 @@ def main():
         path = pathlib.Path(scratch)
         write(path / "first.jsonl", rows)
         label(args, path / "first.out.jsonl.gz", path / "first.jsonl")
-        rows = [(i, title + " anew") if rng.random() < args.changed else (i, title)
-                for i, title in rows]
+        changed = set(rng.sample(range(args.titles), round(args.changed * args.titles)))
+        rows = [(i, title + " anew") if i in changed else (i, title) for i, title in rows]
         rng.shuffle(rows)
         write(path / "second.jsonl", rows)
         whole = label(args, path / "whole.out.jsonl.gz", path / "second.jsonl")
         part = label(args, path / "part.out.jsonl.gz", path / "second.jsonl", "--previous",
                      path / "first.out.jsonl.gz")
         kept = (path / ".first.out.jsonl.gz.scores").stat().st_size
-    print("%d titles, %.2f %% changed, in another order" % (args.titles, 100 * args.changed))
+    print("%d titles, %d of them changed, in another order" % (args.titles, len(changed)))
     print("kept scores: %.1f bytes a title" % (kept / args.titles))
     for what, (seconds, n, _) in (("whole", whole), ("--previous", part)):
         print("%-10s %8.2f s, %8d titles encoded" % (what, seconds, n))

@@ -265,8 +265,14 @@ def test_stopped(t, rng):
     known = e2e.write(t.directory(), "known.jsonl",
                       e2e.titled(e2e.random_titles(t.seed, 4000)[::2]))
     t.exits("a previous run", t.run("label", "--model", MODEL, "-o", previous, known), e2e.OK)
-    job = resume.Job(t, 4000)
-    job.args = ["--previous", previous]
+    job = resume.Job(t, 4000, args=("--previous", previous))
+    counts = job.golden[resume.RECORD]["previous"]
+    t.check("with something to reuse, and something not", min(counts["reused"], counts["changed"] +
+                                                              counts["new"]) > 900, counts)
+    whole = os.path.join(t.directory(), resume.OUTPUT)
+    t.exits("a full run", t.run("label", "--model", MODEL, "-o", whole, job.source), e2e.OK)
+    t.check("gives the same bytes", e2e.read(whole) == job.golden[resume.OUTPUT] and
+            e2e.read(e2e.kept_scores(whole)) == job.golden[resume.SCORES])
     for number in (signal.SIGTERM, signal.SIGKILL):
         job.stop_early(job.has_segment, number)
         job.finishes("signal %d" % number, says="")

@@ -69,7 +69,8 @@ class Job:
         if RECORD in found:
             record = json.loads(found[RECORD])
             found[RECORD] = {key: record.get(key) for key in (
-                "input", "output", "rows", "tokens", "rejects", "duplicate_ids")}
+                "input", "output", "rows", "tokens", "rejects", "duplicate_ids", "previous",
+                "kept_scores")}
         return found
 
     def command(self, *args):
