@@ -57,7 +57,10 @@ class Pod:
     def kill(self, disrupted):
         """The node is lost (or, not disrupted, the container takes too much memory)."""
         self.disrupted, self.ended = disrupted, True
-        os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it was quicker
         self.process.wait()
 
     def code(self):

@@ -48,6 +48,11 @@ class Bench:
         self.t.exits("%s: merge" % what, self.t.run("merge", self.out, self.inputs), e2e.OK)
         catalogs.is_same(self.t, what, self.out, golden)
 
+    def journals(self):
+        """The inputs that are half done, and saved so far."""
+        return {name[1:].partition(".")[0] for name in os.listdir(self.out)
+                if name.endswith(".journal")}
+
     def waders(self):
         """{share: pid} of the runs of wader that are at work."""
         found = {}
@@ -96,14 +101,15 @@ def test_gpus(t):
 
 def test_stopped(t):
     """One run killed, then all of it told to stop: the same command goes on."""
-    bench = Bench(t, 3000)
+    bench = Bench(t, 10000)
     golden = catalogs.label_here(t, bench.inputs, MODEL)
     process = bench.start("-j", "2")
     until = time.monotonic() + 60
-    while "1/4" not in bench.waders() and time.monotonic() < until:
+    while "part01" not in bench.journals() and time.monotonic() < until:
         time.sleep(0.005)
     os.kill(bench.waders()["1/4"], signal.SIGKILL)
-    while len(bench.waders()) < 2 and process.poll() is None and time.monotonic() < until:
+    while bench.journals() < {"part01", "part02"} and process.poll() is None and \
+            time.monotonic() < until:
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
