@@ -80,7 +80,7 @@ def test_nights(t):
     nights = Nights(t)
     t.exits("the first night", nights.run("d1"), e2e.OK, "first night", "published")
     t.equal("is published", (nights.published(), e2e.listing(nights.root)),
-            ("d1", [".lock", "current", "d1"]))
+            ("d1", [".lock", "current", "d1", "d1.json"]))
     reader = Reader(nights)
     reader.start()
     nights.change(100)
