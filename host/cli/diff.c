@@ -132,6 +132,18 @@ static enum status report_all(struct diff_command *command, struct error *error)
     return status;
 }
 
+static void show(void *context, uint64_t done_nbytes, uint64_t total_nbytes) {
+    progress_show_bytes(context, "comparing", done_nbytes, total_nbytes > 0 ? total_nbytes : 1);
+}
+
+static enum status compare(struct diff_command *command, struct error *error) {
+    struct progress progress;
+    struct diff_watcher watcher = {.stop = stop_asked, .context = &progress};
+    progress_start(&progress, (enum progress_mode)command->options->progress);
+    if (!command->options->quiet) watcher.show = show;
+    return diff_run(&command->diff, &watcher, error);
+}
+
 static enum status run(struct diff_command *command, struct error *error) {
     const struct options *options = command->options;
     if (options->n_inputs != DIFF_SIDES) {
@@ -144,7 +156,7 @@ static enum status run(struct diff_command *command, struct error *error) {
             diff_open(options->inputs[DIFF_OLD], options->inputs[DIFF_NEW], &command->diff, error);
     }
     if (status == STATUS_OK) status = open_html(command, error);
-    if (status == STATUS_OK) status = diff_run(&command->diff, stop_asked, error);
+    if (status == STATUS_OK) status = compare(command, error);
     return status == STATUS_OK ? report_all(command, error) : status;
 }
 

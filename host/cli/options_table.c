@@ -158,7 +158,7 @@ const struct option option_table[OPTIONS_MAX + 1] = {
      "(default 40; two rounds at least)"},
     {"hex", 0, KIND_FLAG, AT(hex), TOKENIZE, 0, NULL, NULL,
      "each input line is one title's bytes in hexadecimal"},
-    {"progress", 0, KIND_WORD, AT(progress), JOB | CONVERT | EVAL | VERIFY | MERGE, 0,
+    {"progress", 0, KIND_WORD, AT(progress), JOB | CONVERT | EVAL | PLAN | VERIFY | MERGE | DIFF, 0,
      "auto|tty|plain|json|none", "MODE",
      "auto (default): a line in place on a terminal, else one every 30 seconds"},
     {"report", 0, KIND_TEXT, AT(report), JOB, 0, NULL, "FILE",

@@ -3,9 +3,9 @@
 // The progress of a run and what is said about it in the end: on stderr, through log.h. As JSON
 //   progress   input (its name), titles or nbytes (done), seconds, share (0 to 1; 0 where nobody
 //              knows), file_number and files (where there are several: which, of how many)
-//   file       output, file_number, files, titles, seconds, titles_per_s, bad: one of several is
-//   done summary    titles, seconds, titles_per_s, tokens, truncated, abstained, bad,
-//   ill_formed_utf8,
+//   file       (one of several is done) output, file_number, files, titles, seconds, titles_per_s,
+//              bad
+//   summary    titles, seconds, titles_per_s, tokens, truncated, abstained, bad, ill_formed_utf8,
 //              read_seconds, tokenize_seconds, encode_seconds, write_seconds (over all threads),
 //              workers, output (null: stdout)
 #ifndef WADER_HOST_CLI_REPORT_H

@@ -10,15 +10,14 @@
 //   wader          version, commit (of the sources; "-dirty": changed since), compiler, libraries
 //   machine        host, pid, cpu, flags, kernels, system, processors, memory_nbytes
 //   device         device, precision, hardware, workers, threads, batch_tokens, max_length
-//   model          directory, weights, labels (names), labels_from, sha256 (over files and labels,
-//   as
-//                  in commit records), files: of each name, nbytes, sha256
+//   model          directory, weights, labels (names), labels_from, sha256 (that of commit records,
+//                  over files and labels), files: of each name, nbytes, sha256
 //   tokenizer      sha256 and files likewise
 //   options        of each by its long name: value, from ("flag", "environment", "file", "default")
 //   arguments      the INPUTs as they were given
-//   rows           in, out, labelled, truncated, abstained, ill_formed_utf8, bad, bad_by_kind: of
-//   all
-//                  that this run worked on, committed or not, without what an earlier one had done
+//   rows           in, out, labelled, truncated, abstained, ill_formed_utf8, bad, bad_by_kind;
+//                  they are all that this run worked on, committed or not, without what an earlier
+//                  one had done
 //   tokens, unknown_tokens ([UNK] among them)
 //   encoded, identical   titles that went through the model; that took an identical one's logits
 //   previous       of --previous: rows it has, reused, changed (the id with another title), new,

@@ -109,12 +109,21 @@ static enum status match(struct run *run, const struct front fronts[DIFF_SIDES],
     return status;
 }
 
-static enum status read_all(struct run *run, bool (*stop)(void), struct error *error) {
+static void show(const struct diff *diff, const struct diff_watcher *watcher) {
+    const struct diff_side *old = &diff->sides[DIFF_OLD], *new = &diff->sides[DIFF_NEW];
+    if (watcher->show == NULL) return;
+    watcher->show(watcher->context, diff_side_at(old) + diff_side_at(new),
+                  old->nbytes + new->nbytes);
+}
+
+static enum status read_all(struct run *run, const struct diff_watcher *watcher,
+                            struct error *error) {
     struct diff *diff = run->diff;
     struct front fronts[DIFF_SIDES] = {{.found = true}, {.found = true}};
     enum status status = STATUS_OK;
     for (uint64_t n = 0; status == STATUS_OK; n++) {
-        if (stop != NULL && n % STOP_EVERY == 0 && stop()) {
+        if (n % STOP_EVERY == 0) show(diff, watcher);
+        if (n % STOP_EVERY == 0 && watcher->stop != NULL && watcher->stop()) {
             return error_set(error, STATUS_AGAIN, "stopped by a signal; nothing was written");
         }
         for (int side = 0; side < DIFF_SIDES && status == STATUS_OK; side++) {
@@ -148,11 +157,11 @@ enum status diff_open(const char *old_path, const char *new_path, struct diff *d
     return status;
 }
 
-enum status diff_run(struct diff *diff, bool (*stop)(void), struct error *error) {
+enum status diff_run(struct diff *diff, const struct diff_watcher *watcher, struct error *error) {
     struct run run = {.diff = diff};
     enum status status = fingerprint_key_make(&run.key, error);
     if (status == STATUS_OK) status = diff_counts_create(&diff->counts, &run.key, error);
-    if (status == STATUS_OK) status = read_all(&run, stop, error);
+    if (status == STATUS_OK) status = read_all(&run, watcher, error);
     diff_waiting_free(&run.waiting[DIFF_OLD]);
     diff_waiting_free(&run.waiting[DIFF_NEW]);
     return status;

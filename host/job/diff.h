@@ -18,9 +18,16 @@ struct diff {
 enum status diff_open(const char *old_path, const char *new_path, struct diff *diff,
                       struct error *error);
 
-// Reads all rows. `stop`, unless NULL, is asked meanwhile (STATUS_AGAIN). STATUS_INPUT for damage,
+// Asked and told while rows are read, by the same thread; each may be NULL.
+struct diff_watcher {
+    bool (*stop)(void);  // whether to end early
+    void (*show)(void *context, uint64_t done_nbytes, uint64_t total_nbytes);
+    void *context;
+};
+
+// Reads all rows. STATUS_AGAIN where `watcher` wants to stop. STATUS_INPUT for damage,
 // diff_file_next's; what was counted until then must not be shown.
-enum status diff_run(struct diff *diff, bool (*stop)(void), struct error *error);
+enum status diff_run(struct diff *diff, const struct diff_watcher *watcher, struct error *error);
 
 void diff_free(struct diff *diff);
 

@@ -89,6 +89,10 @@ void diff_file_close(struct diff_file *file) {
     free(file);
 }
 
+uint64_t diff_file_at(const struct diff_file *file) {
+    return input_consumed_nbytes(file->input);
+}
+
 struct span diff_file_header(const struct diff_file *file) {
     return (struct span){file->header.bytes, file->header.len};
 }

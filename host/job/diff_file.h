@@ -20,7 +20,8 @@ enum status diff_file_record(const char *path, struct commit_record *record, boo
 
 // STATUS_INPUT when it cannot be opened. JSONL or TSV is told by the name, else by the first byte.
 enum status diff_file_open(const char *path, struct diff_file **out, struct error *error);
-void diff_file_close(struct diff_file *file);  // NULL is fine
+void diff_file_close(struct diff_file *file);         // NULL is fine
+uint64_t diff_file_at(const struct diff_file *file);  // bytes of the file (compressed) so far
 
 // The next row, whose text lives until the next call; *found is false at the end. STATUS_INPUT for
 // damage, naming file, row and offset.

@@ -46,6 +46,7 @@ static enum status add(struct diff_side *side, const char *dir, const char *name
     char *copy = files != NULL ? strdup(path) : NULL;
     if (copy == NULL) return error_set(error, STATUS_IO, "out of memory for a list of outputs");
     files[side->n_files++] = copy;
+    side->nbytes += (uint64_t)info.st_size;
     return STATUS_OK;
 }
 
@@ -92,6 +93,7 @@ static enum status list(struct diff_side *side, struct error *error) {
         return error_set(error, STATUS_IO, "out of memory for a list of outputs");
     }
     side->n_files = 1;
+    side->nbytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
     return STATUS_OK;
 }
 
@@ -168,11 +170,16 @@ enum status diff_side_next(struct diff_side *side, struct diff_row *row, bool *f
         }
         status = diff_file_next(side->file, row, found, error);
         if (status != STATUS_OK || *found) break;
+        side->behind_nbytes += diff_file_at(side->file);
         diff_file_close(side->file);
         side->file = NULL;
     }
     if (status == STATUS_OK && side->names_files) status = name_file(side, row, error);
     return status;
+}
+
+uint64_t diff_side_at(const struct diff_side *side) {
+    return side->behind_nbytes + (side->file != NULL ? diff_file_at(side->file) : 0);
 }
 
 struct span diff_side_header(const struct diff_side *side) {

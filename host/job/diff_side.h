@@ -12,6 +12,7 @@ struct diff_side {
     bool is_directory;
     char **files;  // [n_files], at least 1
     size_t n_files, n_recorded;
+    uint64_t nbytes;  // of all of them
     // The first record, and what of it does not hold for others.
     struct commit_record record;
     bool many_models, many_tokenizers, many_settings;
@@ -21,6 +22,7 @@ struct diff_side {
     // private
     struct diff_file *file;
     size_t next;
+    uint64_t behind_nbytes;  // of files that are read
     struct buffer id;
 };
 
@@ -32,6 +34,9 @@ void diff_side_close(struct diff_side *side);
 // The next row, as diff_file_next.
 enum status diff_side_next(struct diff_side *side, struct diff_row *row, bool *found,
                            struct error *error);
+
+// How many bytes of the files, as they lie there, are read.
+uint64_t diff_side_at(const struct diff_side *side);
 
 // The column names of the file that the last row came from, as diff_file_header.
 struct span diff_side_header(const struct diff_side *side);
