@@ -256,7 +256,7 @@ static void test_too_large(const struct model *model) {
 
 int main(int argc, char **argv) {
     is_small = argc > 1 && strcmp(argv[1], "--small") == 0;
-    if (is_small) n_titles = 40;
+    if (is_small) n_titles = 30;
     const char *seed = argc > 1 + is_small ? argv[1 + is_small] : NULL;
     random_state.state = seed != NULL ? strtoull(seed, NULL, 0) : (unsigned long long)time(NULL);
     cuda_devices_find(&devices);

@@ -54,7 +54,9 @@ class Suite:
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--wader", default=os.environ.get("WADER"), help="the program")
         parser.add_argument("--seed", type=int, default=1, help="of the generated titles")
-        parser.add_argument("--short", action="store_true", help="fewer cases, if there are many")
+        parser.add_argument("--short", action="store_true",
+                            default="WADER_TEST_SHORT" in os.environ,
+                            help="fewer cases, if there are many (or WADER_TEST_SHORT)")
         more(parser)
         self.args = args = parser.parse_args()
         if args.wader is None:
@@ -177,10 +179,12 @@ def kept_scores(output):
 
 def listing(directory):
     """What is in a directory, hidden files too; but not the kept scores of finished outputs, which
-    test_previous.py looks at."""
+    test_previous.py looks at. Names are bytes where the directory's is."""
     names = os.listdir(directory)
-    finished = [n[:-len(".meta.json")] for n in names if n.endswith(".meta.json")]
-    return sorted(set(names) - {kept_scores(n) for n in finished if n in names})
+    known = {os.fsdecode(name) for name in names}
+    finished = [n[:-len(".meta.json")] for n in known if n.endswith(".meta.json")]
+    scores = {kept_scores(n) for n in finished if n in known}
+    return sorted(name for name in names if os.fsdecode(name) not in scores)
 
 
 def gzip_bytes(data, level=6):
