@@ -86,7 +86,7 @@ class IndexedJob:
         return not (verdicts and verdicts[-1] in ("Complete", FAIL_INDEX) or
                     verdicts.count(COUNT) > self.spec["backoffLimitPerIndex"])
 
-    def run(self, seconds=300):
+    def run(self, seconds=120):
         """Whether all indexes completed."""
         running, until = {}, time.monotonic() + seconds
         while time.monotonic() < until:

@@ -83,7 +83,7 @@ class Claim:
         for name in ("in", "out"):
             os.mkdir(os.path.join(self.path, name))
         self.inputs, self.out = os.path.join(self.path, "in"), os.path.join(self.path, "out")
-        self.names = catalogs.make(self.inputs, 8, 1200)
+        self.names = catalogs.make(self.inputs, 8, 6000)
         self.golden = catalogs.label_here(t, self.inputs, TINY_MODEL)
 
     def output(self, index):
