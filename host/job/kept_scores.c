@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/job/kept_scores.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 char *scores_path(const char *output) {
     return path_beside(output, ".", SCORES_SUFFIX);
@@ -19,11 +17,7 @@ enum status kept_scores_complete(struct score_log *log, const struct score_ident
 enum status kept_scores_place(const char *output, struct score_log *log, struct error *error) {
     if (log != NULL) return output_commit(score_log_output(log), error);
     char *path = scores_path(output);
-    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    enum status status = STATUS_OK;
-    if (unlink(path) != 0 && errno != ENOENT) {
-        status = error_set(error, STATUS_IO, "%s: removing it: %s", path, strerror(errno));
-    }
+    enum status status = output_remove(path, error);
     free(path);
     return status;
 }

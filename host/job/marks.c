@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/job/marks.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 char *rejects_path(const char *output) {
     const size_t len = strlen(output);
@@ -19,11 +17,7 @@ char *rejects_path(const char *output) {
 enum status rejects_place(const char *output, struct output *rejects, struct error *error) {
     if (rejects != NULL) return output_commit(rejects, error);
     char *path = rejects_path(output);
-    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    enum status status = STATUS_OK;
-    if (unlink(path) != 0 && errno != ENOENT) {
-        status = error_set(error, STATUS_IO, "%s: removing it: %s", path, strerror(errno));
-    }
+    enum status status = output_remove(path, error);
     free(path);
     return status;
 }

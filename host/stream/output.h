@@ -83,6 +83,10 @@ enum status output_read_back(const struct output *output, uint64_t offset, void 
 // not there.
 enum status output_commit(struct output *output, struct error *error);
 
+// Removes what an earlier run committed at `path`, which may be gone already; NULL is a path that
+// there was no memory for. STATUS_IO.
+enum status output_remove(const char *path, struct error *error);
+
 // Lets output_close leave the unfinished file, for output_resume in another process.
 void output_keep(struct output *output);
 

@@ -13,6 +13,12 @@
 
 #include "host/stream/output_state.h"
 
+enum status output_remove(const char *path, struct error *error) {
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    if (unlink(path) == 0 || errno == ENOENT) return STATUS_OK;
+    return error_set(error, STATUS_IO, "%s: removing it: %s", path, strerror(errno));
+}
+
 char *output_directory_of(const char *path) {
     const size_t len = (size_t)(path_base(path) - path);
     return len == 0 ? strdup("./") : strndup(path, len);
