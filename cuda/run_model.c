@@ -20,6 +20,7 @@ struct pass {
     struct run_model *model;
     enum dtype dtype;  // of what kernels read and write
     int32_t n_titles;  // rows of [CLS]
+    bool is_e4m3;      // the feed-forward part of this layer, as the encoder has it
     struct kernel_cost attention, attention_cls;
 };
 
@@ -71,11 +72,15 @@ static void kernel(struct pass *pass, const char *name, enum encoder_work work,
     kernel_at(pass, name, work, 1, cost, pass->request->rates->vector);
 }
 
-// What fp8 adds to the bytes of a kernel that writes `n_rows` rows of `columns` for a product:
+static bool all_e4m3(const struct pass *pass) {
+    return pass->request->tier == RUN_FP8 && pass->request->all_e4m3;
+}
+
+// What all_e4m3 adds to the bytes of a kernel that writes `n_rows` rows of `columns` for a product:
 // another result in 8 bits with a scale a row, `beside` the one in bf16 or in place of it.
 static struct kernel_cost quantized(const struct pass *pass, struct kernel_cost cost, double n_rows,
                                     double columns, bool beside) {
-    if (pass->request->tier != RUN_FP8) return cost;
+    if (!all_e4m3(pass)) return cost;
     cost.bytes += n_rows * (beside ? columns : -columns) + 4 * n_rows;
     return cost;
 }
@@ -107,6 +112,25 @@ static void gelu(struct pass *pass, const char *name, int32_t n_rows) {
                                      .bias = bias};
     kernel(pass, name, ENCODER_INTERMEDIATE,
            quantized(pass, kernel_gelu_cost(&args), n_rows, f, false));
+}
+
+// Behind attention, or behind the feed-forward part, whose result is a product of e4m3 then.
+static void layer_norm_e4m3(struct pass *pass, bool behind_feed) {
+    static float floats[1];
+    const struct kernel_layer_norm_e4m3 args = {.n_rows = pass->request->n_rows,
+                                                .hidden_size = pass->request->config->hidden_size,
+                                                .row_scales = behind_feed ? floats : NULL,
+                                                .column_scales = behind_feed ? floats : NULL,
+                                                .values = behind_feed ? NULL : floats,
+                                                .scales = behind_feed ? NULL : floats};
+    kernel(pass, "layer_norm", ENCODER_NORM, kernel_layer_norm_e4m3_cost(&args));
+}
+
+static void gelu_e4m3(struct pass *pass) {
+    const struct kernel_gelu_e4m3 args = {.form = pass->request->config->gelu,
+                                          .n_rows = pass->request->n_rows,
+                                          .n_columns = pass->request->config->intermediate_size};
+    kernel(pass, "gelu", ENCODER_INTERMEDIATE, kernel_gelu_e4m3_cost(&args));
 }
 
 // The rate of products that are a quarter full: titles fill a part of the tiles of 16 by 8, and
@@ -201,19 +225,18 @@ static int32_t best_tile(const struct gpu_rates *rates, enum run_tier tier, int3
                : SMALL_TILE;
 }
 
+static enum run_tier product_tier(const struct pass *pass, enum encoder_work work) {
+    const bool is_feed = work == ENCODER_INTERMEDIATE || work == ENCODER_OUTPUT;
+    const bool is_e4m3 = all_e4m3(pass) ? work != ENCODER_HEAD : pass->is_e4m3 && is_feed;
+    return pass->request->tier == RUN_FP8 && !is_e4m3 ? RUN_BF16 : pass->request->tier;
+}
+
 static void product(struct pass *pass, const char *name, enum encoder_work work, int32_t n_rows,
                     int32_t n_out, int32_t n_in) {
     const struct gpu_rates *rates = pass->request->rates;
-    enum run_tier tier = pass->request->tier;
-    double element = tier == RUN_FP32 ? 4 : tier == RUN_FP8 ? 1 : 2;
-    double result = tier == RUN_FP32 ? 4 : 2;
-    if (work == ENCODER_HEAD) {  // the pooler
-        if (tier == RUN_FP8) {
-            tier = RUN_BF16;
-            element = 2;
-        }
-        result = 4;
-    }
+    const enum run_tier tier = product_tier(pass, work);
+    const double element = tier == RUN_FP32 ? 4 : tier == RUN_FP8 ? 1 : 2;
+    const double result = tier == RUN_FP32 || work == ENCODER_HEAD ? 4 : 2;  // the pooler's: fp32
     const double rows = n_rows, out = n_out, in = n_in;
     const double bytes = rows * in * element + out * in * element + rows * out * result;
     const int32_t tile = best_tile(rates, tier, n_out, n_in);
@@ -229,8 +252,13 @@ static void product(struct pass *pass, const char *name, enum encoder_work work,
 
 // ---- the pass, in the order of forward.c
 
-static bool gelu_is_apart(const struct pass *pass) {
-    return pass->request->tier == RUN_FP8 || !feed_in_epilogue(pass->dtype, false);
+static void add_norm(struct pass *pass, bool is_cls, bool behind_feed) {
+    if (pass->is_e4m3) {
+        layer_norm_e4m3(pass, behind_feed);
+        return;
+    }
+    layer_norm(pass, is_cls ? "cls layer_norm" : "layer_norm",
+               is_cls ? pass->n_titles : pass->request->n_rows);
 }
 
 static void finish_layer(struct pass *pass, bool is_cls) {
@@ -239,14 +267,18 @@ static void finish_layer(struct pass *pass, bool is_cls) {
     const int32_t n_rows = is_cls ? pass->n_titles : pass->request->n_rows;
     product(pass, is_cls ? "cls attention output" : "attention output", ENCODER_ATTENTION_OUTPUT,
             n_rows, h, h);
-    layer_norm(pass, is_cls ? "cls layer_norm" : "layer_norm", n_rows);
+    add_norm(pass, is_cls, false);
     product(pass, is_cls ? "cls intermediate" : "intermediate", ENCODER_INTERMEDIATE, n_rows, f, h);
-    if (gelu_is_apart(pass)) gelu(pass, is_cls ? "cls gelu" : "gelu", n_rows);
+    if (pass->is_e4m3) {
+        gelu_e4m3(pass);
+    } else if (all_e4m3(pass) || !feed_in_epilogue(pass->dtype, false)) {
+        gelu(pass, is_cls ? "cls gelu" : "gelu", n_rows);
+    }
     product(pass, is_cls ? "cls output" : "output", ENCODER_OUTPUT, n_rows, h, f);
-    layer_norm(pass, is_cls ? "cls layer_norm" : "layer_norm", n_rows);
+    add_norm(pass, is_cls, true);
 }
 
-static void add_pass(struct pass *pass) {
+static void add_pass(struct pass *pass, int32_t n_e4m3_layers) {
     const struct run_request *request = pass->request;
     const int32_t h = request->config->hidden_size, last = request->config->n_layers - 1;
     embed(pass);
@@ -254,8 +286,10 @@ static void add_pass(struct pass *pass) {
         product(pass, "qkv", ENCODER_QKV, request->n_rows, 3 * h, h);
         kernel_at(pass, "attention", ENCODER_ATTENTION, ATTENTION_BUCKETS, pass->attention,
                   attention_rate(pass));
+        pass->is_e4m3 = l >= 1 && l <= n_e4m3_layers;
         finish_layer(pass, false);
     }
+    pass->is_e4m3 = false;
     product(pass, "key_value", ENCODER_QKV, request->n_rows, 2 * h, h);
     gather_cls(pass);
     product(pass, "cls query", ENCODER_QKV, pass->n_titles, h, h);
@@ -291,11 +325,12 @@ bool run_model_make(const struct run_request *request, struct run_model *model) 
                         .dtype = dtypes[request->tier],
                         .n_titles = request->n_titles > 0 ? request->n_titles
                                                           : memory_plan_titles(request->n_rows)};
-    const struct memory_request memory = {.config = request->config,
-                                          .dtype = pass.dtype,
-                                          .n_rows = request->n_rows,
-                                          .n_titles = pass.n_titles,
-                                          .n_slots = 1};
+    const struct memory_request memory = {
+        .config = request->config,
+        .dtype = request->tier == RUN_FP8 && !request->all_e4m3 ? DTYPE_E4M3 : pass.dtype,
+        .n_rows = request->n_rows,
+        .n_titles = pass.n_titles,
+        .n_slots = 1};
     struct memory_plan plan;
     if (!(request->rates->product[request->tier] > 0) || request->title_tokens < 1 ||
         request->title_tokens > request->n_rows || !memory_plan_make(&memory, &plan)) {
@@ -305,7 +340,7 @@ bool run_model_make(const struct run_request *request, struct run_model *model) 
     model->titles = full < pass.n_titles ? full : pass.n_titles;
     model->tokens = model->titles * request->title_tokens;
     if (!attention_costs(&pass)) return false;
-    add_pass(&pass);
+    add_pass(&pass, plan.n_e4m3_layers);
     add_up(&pass, &plan);
     return true;
 }

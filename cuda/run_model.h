@@ -12,9 +12,11 @@
 //   a copy      its bytes at PCIe's rate, beside the computing of other batches
 //
 // What it leaves out: clocks that fall under load, kernels that do not reach the memory's rate for
-// want of warps, products whose library has a better or a worse kernel than that. fp8 here is that
-// of every product but the pooler's: weights and what they are multiplied with in 8 bits, with a
-// scale a row; results, the residual stream and attention in bf16; GELU a kernel of its own.
+// want of warps, products whose library has a better or a worse kernel than that. fp8 is what the
+// encoder computes by it (README.md). `all_e4m3` asks what it would be worth to have every product
+// but the pooler's in e4m3, which no encoder here does: weights and what they are multiplied with
+// in 8 bits, with a scale a row; results, the residual stream and attention in bf16; GELU a kernel
+// of its own.
 #ifndef WADER_CUDA_RUN_MODEL_H
 #define WADER_CUDA_RUN_MODEL_H
 
@@ -33,6 +35,7 @@ struct run_request {
     int32_t n_titles;      // rows of [CLS]; 0: as many as the encoder plans for
     int32_t title_tokens;  // of every title, [CLS] and [SEP] among them; at most T
     bool launches_alone;   // without a graph
+    bool all_e4m3;         // with RUN_FP8: not what the encoder does, see above
 };
 
 enum run_bound { RUN_BY_PRODUCTS, RUN_BY_MEMORY, RUN_BY_VECTORS, RUN_BY_GAPS };

@@ -3,12 +3,13 @@
 // How fast GPUs should be, before one is there, and what would hold them up (cuda/run_model.h):
 //   bench_gpu_model [--gpu NAME] [--tier fp32|fp16|bf16|fp8] [--rows N] [--tokens 20] [--gpus 1]
 //                   [--graph 1] [--layers 12] [--hidden 768] [--heads 12] [--feed 3072]
-//                   [--labels 8] [--host FILE] [--rates FILE] [--json 0] [--svg FILE]
+//                   [--labels 8] [--host FILE] [--rates FILE] [--all-e4m3 0] [--json 0]
+//                   [--svg FILE]
 // Every GPU of cuda/gpu_table.c in every tier in a line each; with --gpu that one alone, and with
 // --tier too, where a batch's time goes and how that depends on the rows. --host: what `wader bench
 // --json` measured of the host that is to feed it. --rates: {"memory": bytes/s, "pcie": bytes/s,
 // "fp32": operations/s of a square product of 8192, "fp16", "bf16", "fp8"}, whichever were
-// measured.
+// measured. --all-e4m3 1: fp8 as the encoder does not have it, with every product in e4m3.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +21,7 @@ enum { CASES_MAX = 64, FILE_NBYTES_MAX = 1 << 20 };
 
 struct asked {
     const char *gpu, *tier, *host, *rates, *svg;
-    int32_t json, graph;
+    int32_t json, graph, all_e4m3;
 };
 
 static void stop(const char *what, const char *why) {
@@ -51,6 +52,7 @@ static void read_options(int argc, char **argv, struct gpu_settings *settings,
                  {"--svg", &asked->svg, NULL, 0},
                  {"--json", NULL, &asked->json, 0},
                  {"--graph", NULL, &asked->graph, 0},
+                 {"--all-e4m3", NULL, &asked->all_e4m3, 0},
                  {"--rows", NULL, &settings->n_rows, 1},
                  {"--tokens", NULL, &settings->title_tokens, 2},
                  {"--gpus", NULL, &settings->n_gpus, 1},
@@ -70,6 +72,7 @@ static void read_options(int argc, char **argv, struct gpu_settings *settings,
         }
     }
     settings->launches_alone = asked->graph == 0;
+    settings->all_e4m3 = asked->all_e4m3 != 0;
 }
 
 // ---- files

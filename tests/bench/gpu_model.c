@@ -14,7 +14,8 @@ static bool titles_per_s(const struct gpu_settings *settings, const struct gpu_r
                                         .tier = tier,
                                         .n_rows = n_rows,
                                         .title_tokens = settings->title_tokens,
-                                        .launches_alone = alone};
+                                        .launches_alone = alone,
+                                        .all_e4m3 = settings->all_e4m3};
     return run_model_make(&request, model);
 }
 

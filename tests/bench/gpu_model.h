@@ -14,7 +14,7 @@ struct gpu_settings {
     struct bert_config config;
     int32_t title_tokens, n_gpus;
     int32_t n_rows;  // 0: as the encoder chooses where memory suffices
-    bool launches_alone;
+    bool launches_alone, all_e4m3;
     struct run_host host;
     const char *host_name;  // where `host` comes from
     // Measured on the GPU in question, in place of what the table expects; 0: not measured.
