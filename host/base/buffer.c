@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/base/buffer.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,24 @@ void buffer_add_format(struct buffer *buffer, const char *format, ...) {
         buffer->len += (size_t)n;
     }
     va_end(again);
+}
+
+// The product is exact, for it has 38 bits: 24 of the value's, 14 of 5^6; rounded as printf does,
+// the last place to the nearest, halves to even.
+void buffer_add_fraction(struct buffer *buffer, float value) {
+    enum { LEN = 8, DOT = 1 };
+    char *at = buffer_reserve(buffer, LEN);
+    if (at == NULL) return;
+    uint32_t millionths = (uint32_t)lrint((double)value * 1e6);
+    for (int i = LEN - 1; i >= 0; i--) {
+        if (i == DOT) {
+            at[i] = '.';
+            continue;
+        }
+        at[i] = (char)('0' + millionths % 10);
+        millionths /= 10;
+    }
+    buffer->len += LEN;
 }
 
 void buffer_add_utf8(struct buffer *buffer, struct span bytes) {

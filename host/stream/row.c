@@ -79,7 +79,7 @@ void row_add_id(struct buffer *buffer, const struct row_format *format, const st
 static void add_score(struct buffer *buffer, const struct row_format *format,
                       const struct label *label, const float *logits, int32_t k) {
     if (format->scores == SCORES_ALL) {
-        buffer_add_format(buffer, "%.6f", (double)probability_of(format, logits, label, k));
+        buffer_add_fraction(buffer, probability_of(format, logits, label, k));
     } else {
         buffer_add_format(buffer, "%.9g", (double)logits[k]);
     }
@@ -112,7 +112,8 @@ static void add_json_row(struct buffer *buffer, const struct row_format *format,
         buffer_add_text(buffer, "null");
     }
     if (label != NULL) {
-        buffer_add_format(buffer, ",\"score\":%.6f", (double)label->score);
+        buffer_add_text(buffer, ",\"score\":");
+        buffer_add_fraction(buffer, label->score);
         if (format->scores != SCORES_TOP) add_json_scores(buffer, format, label, logits);
     }
     if (record->status != RECORD_OK) {
@@ -142,7 +143,7 @@ static void add_tsv_row(struct buffer *buffer, const struct row_format *format,
         buffer_add_tsv_cell(buffer, span_text(format->labels[label->index]));
     }
     buffer_add(buffer, "\t", 1);
-    if (label != NULL) buffer_add_format(buffer, "%.6f", (double)label->score);
+    if (label != NULL) buffer_add_fraction(buffer, label->score);
     for (int32_t k = 0; format->scores != SCORES_TOP && k < format->n_labels; k++) {
         buffer_add(buffer, "\t", 1);
         if (label != NULL) add_score(buffer, format, label, logits, k);

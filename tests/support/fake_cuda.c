@@ -76,7 +76,10 @@ bool fake_cuda_struck(void) {
 static void die(struct fake_device *device, int code) {
     device->dead = code;
     while (device->runs) pthread_cond_wait(&device->changed, &device->mutex);
-    for (struct CUstream_st *s = device->streams; s != NULL; s = s->next) fake_clear(&s->queue);
+    for (struct CUstream_st *s = device->streams; s != NULL; s = s->next) {
+        fake_clear(&s->queue);
+        s->ends = 0;
+    }
 }
 
 // With the device's mutex: one more of these, and what comes of it.
@@ -152,18 +155,19 @@ static void push(struct fake_queue *queue, const struct fake_operation *operatio
     struct fake_operation *copy = fake_zeroed(sizeof *copy);
     *copy = *operation;
     copy->next = NULL;
+    copy->enqueued = now_seconds();
     *(queue->first == NULL ? &queue->first : &queue->last->next) = copy;
     queue->last = copy;
 }
 
-static void pop(struct fake_queue *queue) {
+void fake_pop(struct fake_queue *queue) {
     struct fake_operation *first = queue->first;
     queue->first = first->next;
     free(first);
 }
 
 void fake_clear(struct fake_queue *queue) {
-    while (queue->first != NULL) pop(queue);
+    while (queue->first != NULL) fake_pop(queue);
 }
 
 void fake_enqueue(struct CUstream_st *stream, const struct fake_operation *operation) {
@@ -216,9 +220,9 @@ bool fake_is_used(struct fake_device *device, const void *thing, size_t nbytes) 
 
 // ---- the device at work
 
-// Without the mutex. Of large memory only what passes read is zeroed: inputs and outputs lie at
-// its end.
-static void run(const struct fake_operation *operation) {
+// Without the mutex; returns the tokens of a pass, else 0. Of large memory only what passes read is
+// zeroed: inputs and outputs lie at its end.
+static int32_t run(const struct fake_operation *operation) {
     enum { ZEROED = 1 << 18 };
     const size_t nbytes = operation->nbytes;
     if (operation->kind == OP_ZERO) {
@@ -226,11 +230,13 @@ static void run(const struct fake_operation *operation) {
         memset(operation->to + (nbytes - n), 0, n);
     }
     if (operation->kind == OP_COPY) memcpy(operation->to, operation->from, nbytes);
-    if (operation->kind == OP_PASS) fake_run_pass(operation);
-    if (operation->kind != OP_GRAPH) return;
+    if (operation->kind == OP_PASS) return fake_run_pass(operation);
+    if (operation->kind != OP_GRAPH) return 0;
+    int32_t n_tokens = 0;
     for (const struct fake_operation *o = operation->graph->queue.first; o != NULL; o = o->next) {
-        run(o);
+        n_tokens += run(o);
     }
+    return n_tokens;
 }
 
 static unsigned next_random(struct fake_device *device) {
@@ -240,7 +246,8 @@ static unsigned next_random(struct fake_device *device) {
 
 static bool can_run(const struct CUstream_st *stream) {
     const struct fake_operation *first = stream->queue.first;
-    return first != NULL && (first->kind != OP_WAIT || first->event->n_done >= first->nth);
+    return first != NULL && stream->ends == 0 &&
+           (first->kind != OP_WAIT || first->event->n_done >= first->nth);
 }
 
 // Any stream whose next operation can run, or NULL.
@@ -266,13 +273,13 @@ static void run_one(struct fake_device *device, struct CUstream_st *stream) {
     struct fake_operation *first = stream->queue.first;
     device->runs = true;
     pthread_mutex_unlock(&device->mutex);
-    run(first);
+    const int32_t n_tokens = run(first);
     pthread_mutex_lock(&device->mutex);
     if (first->kind == OP_RECORD) {
         first->event->n_done = first->nth;
         first->event->seconds = now_seconds();
     }
-    pop(&stream->queue);
+    if (fake_time_is_over(stream, first, n_tokens)) fake_pop(&stream->queue);
     device->runs = false;
     pthread_cond_broadcast(&device->changed);
 }
@@ -281,8 +288,9 @@ static void *work(void *argument) {
     struct fake_device *device = argument;
     pthread_mutex_lock(&device->mutex);
     while (!device->quit) {
+        fake_time_end_passes(device);
         if (pick(device) == NULL) {
-            pthread_cond_wait(&device->changed, &device->mutex);
+            fake_time_wait(device);
             continue;
         }
         delay(device);
@@ -304,7 +312,7 @@ void fake_cuda_start(const struct fake_cuda_spec *spec) {
         struct fake_device *device = &devices[d];
         *device = (struct fake_device){.index = d, .random = spec->seed + (unsigned)d};
         pthread_mutex_init(&device->mutex, NULL);
-        pthread_cond_init(&device->changed, NULL);
+        fake_time_condition(&device->changed);
         if (pthread_create(&device->thread, NULL, work, device) != 0) exit(1);
     }
 }

@@ -76,6 +76,8 @@ struct fake_cuda_spec {
     size_t said_nbytes[FAKE_DEVICES_MAX];  // free, says gpu_memory; 0: much
     size_t real_nbytes[FAKE_DEVICES_MAX];  // free for gpu_alloc; 0: much
     unsigned delay_us;                     // before an operation, at most
+    double pass_seconds;                   // that a pass takes; 0: no more than it computes
+    int32_t n_multiprocessors;             // of each device; 0: 12
     unsigned long long seed;
     bool no_library;  // matmul_choices_open fails
     bool hides;       // cuda_devices_find hangs
@@ -92,6 +94,13 @@ struct cuda_device fake_cuda_device(int32_t index);
 
 int64_t fake_cuda_calls(int32_t device, enum fake_call call);
 bool fake_cuda_struck(void);  // the fault has come
+
+// Of passes that have taken pass_seconds and had a title: what they took, and from when to when.
+struct fake_use {
+    int64_t n_passes;
+    double busy_seconds, begin, end;
+};
+struct fake_use fake_cuda_use(int32_t device);
 
 // How many things are alive on all devices, libraries and products included, and what.
 int64_t fake_cuda_alive(char text[256]);

@@ -13,11 +13,12 @@ enum { POISON = 0xA5, POISONED = 1 << 18 };
 // ---- devices
 
 struct cuda_device fake_cuda_device(int32_t index) {
-    struct cuda_device device = {.index = index,
-                                 .name = "Fake GPU",
-                                 .major = 8,
-                                 .n_multiprocessors = 12,
-                                 .memory_nbytes = (size_t)1 << 30};
+    struct cuda_device device = {
+        .index = index,
+        .name = "Fake GPU",
+        .major = 8,
+        .n_multiprocessors = fake_spec.n_multiprocessors > 0 ? fake_spec.n_multiprocessors : 12,
+        .memory_nbytes = (size_t)1 << 30};
     snprintf(device.uuid, sizeof device.uuid, "GPU-%08d-0000-4000-8000-000000000000", (int)index);
     return device;
 }

@@ -220,7 +220,7 @@ int forward_enqueue(const struct forward *forward, int32_t slot, struct CUstream
     return code;
 }
 
-void fake_run_pass(const struct fake_operation *operation) {
+int32_t fake_run_pass(const struct fake_operation *operation) {
     static const unsigned char poison[4] = {0xA5, 0xA5, 0xA5, 0xA5};
     const struct memory_plan *plan = &operation->plan;
     char *slot = operation->to + plan->slots + (size_t)operation->slot * plan->slot.nbytes;
@@ -234,10 +234,14 @@ void fake_run_pass(const struct fake_operation *operation) {
     if (n_tokens < 0 || n_tokens > operation->n_rows ||
         *sum_place(&plan->slot, slot) != sum(token_ids, n_tokens)) {
         fake_broken("a pass on inputs that are not one batch's");
-        return;
+        return 0;
     }
-    for (int32_t i = 0; i < operation->n_titles; i++) {
-        fake_encoder_logits(token_ids + cu_seqlens[i], cu_seqlens[i + 1] - cu_seqlens[i], -1,
-                            logits + (size_t)i * FAKE_LABELS);
+    const size_t n_labels = plan->slot.logits_nbytes / sizeof(float) / (size_t)operation->n_titles;
+    if (n_labels < FAKE_LABELS) fake_broken("a model of fewer labels");
+    for (int32_t i = 0; i < operation->n_titles && n_labels >= FAKE_LABELS; i++) {
+        float *to = logits + (size_t)i * n_labels;
+        memset(to, 0, n_labels * sizeof *to);
+        fake_encoder_logits(token_ids + cu_seqlens[i], cu_seqlens[i + 1] - cu_seqlens[i], -1, to);
     }
+    return n_tokens;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Inside fake_cuda: devices, streams, operations. fake_cuda.c has the devices and what they run,
-// fake_cuda_calls.c device.h and runtime.h, fake_cuda_forward.c matmul.h and forward.h.
+// fake_cuda_time.c how long passes take, fake_cuda_calls.c device.h and runtime.h,
+// fake_cuda_forward.c matmul.h and forward.h.
 #ifndef WADER_TESTS_SUPPORT_FAKE_CUDA_WORLD_H
 #define WADER_TESTS_SUPPORT_FAKE_CUDA_WORLD_H
 
@@ -23,6 +24,7 @@ struct fake_operation {
     struct CUgraphExec_st *graph;
     struct memory_plan plan;  // OP_PASS, of the block at `to`
     int32_t slot, n_rows, n_titles;
+    double enqueued;  // when
 };
 
 struct fake_queue {
@@ -34,12 +36,15 @@ struct CUstream_st {
     struct CUstream_st *next;
     struct fake_queue queue;  // the first one may be running
     struct CUgraphExec_st *captured;
+    // With fake_spec.pass_seconds: how far it is, and when the pass that takes its time ends, or 0.
+    double at, ends;
 };
 
 struct CUevent_st {
     struct fake_device *device;
     int64_t n_records, n_done;
     double seconds;  // when the last one was done
+    double at;       // where its stream was then
 };
 
 struct CUgraphExec_st {
@@ -78,6 +83,7 @@ struct fake_device {
     size_t used_nbytes;
     uint64_t random;
     int64_t n_calls[FAKE_CALLS], n_alive[FAKE_THINGS];
+    struct fake_use use;
 };
 
 extern struct fake_cuda_spec fake_spec;
@@ -95,6 +101,7 @@ void fake_change_owner(struct fake_device *device);  // where nothing is left of
 
 // Under the mutex.
 void fake_enqueue(struct CUstream_st *stream, const struct fake_operation *operation);
+void fake_pop(struct fake_queue *queue);
 void fake_clear(struct fake_queue *queue);
 // A rule is broken unless all of this lies in one block.
 void fake_require(const struct fake_device *device, const void *begin, size_t nbytes,
@@ -102,7 +109,17 @@ void fake_require(const struct fake_device *device, const void *begin, size_t nb
 // Whether something enqueued is this event or graph, or uses that memory.
 bool fake_is_used(struct fake_device *device, const void *thing, size_t nbytes);
 
-void fake_run_pass(const struct fake_operation *operation);  // fake_cuda_forward.c
+// fake_cuda_forward.c: the titles' tokens.
+int32_t fake_run_pass(const struct fake_operation *operation);
+
+// fake_cuda_time.c. A pass computes at once, and then takes its time while other streams go on. It
+// begins when it could have begun, not when the thread that plays the device came to it.
+// Under the mutex: `operation`, the first of the stream, was run. False: it takes its time now.
+bool fake_time_is_over(struct CUstream_st *stream, const struct fake_operation *operation,
+                       int32_t n_tokens);
+void fake_time_end_passes(struct fake_device *device);  // whose time is over
+void fake_time_condition(pthread_cond_t *condition);    // makes it
+void fake_time_wait(struct fake_device *device);        // for a pass to end, or for `changed`
 int64_t fake_choices_alive(void);
 
 // Notes the first rule that was broken.

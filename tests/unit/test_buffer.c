@@ -4,6 +4,8 @@
 // of FIPS 180-4.
 #include "host/base/buffer.h"
 
+#include <math.h>
+
 #include "host/base/json.h"
 #include "host/base/sha256.h"
 #include "host/base/utf8.h"
@@ -48,6 +50,31 @@ static void growing(void) {
     memset(at, 'x', 100000);
     buffer_free(&buffer);
     CHECK(buffer.bytes == NULL && buffer.len == 0 && buffer.cap == 0);
+}
+
+static void check_fraction(float value) {
+    struct buffer buffer = {0};
+    char want[16];
+    snprintf(want, sizeof want, "%.6f", (double)value);
+    buffer_add_fraction(&buffer, value);
+    buffer_add(&buffer, "", 1);
+    CHECK_STR(buffer.bytes, want);
+    buffer_free(&buffer);
+}
+
+// As printf has it: anywhere, in the middle between two millionths, and next to there.
+static void fractions(void) {
+    struct check_random random = {.state = 5};
+    const float ends[] = {0.0f, 0x1p-149f, 0x1p-126f, 0x1.fffffep-1f, 1.0f};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) check_fraction(ends[i]);
+    for (int i = 0; i <= 128; i++) check_fraction((float)i / 128);  // 0.0078125
+    for (int i = 0; i < 100000; i++) {
+        const float near = ((float)check_below(&random, 1000000) + 0.5f) / 1e6f;
+        check_fraction(near);
+        check_fraction(nextafterf(near, 0));
+        check_fraction(nextafterf(near, 1));
+        check_fraction(ldexpf((float)check_below(&random, 1 << 24), -24 - (int)i % 40));
+    }
 }
 
 // More than memory can hold: remembered, and what was there stays.
@@ -202,6 +229,7 @@ static void spans_and_paths(void) {
 int main(void) {
     spans_and_paths();
     growing();
+    fractions();
     failing();
     escaped();
     escaped_random();
