@@ -11,20 +11,26 @@
 #include <unistd.h>
 
 #include "host/stream/input.h"
-#include "host/stream/output_state.h"
+#include "host/stream/output_segments.h"
 
 // The last two are zlib's own defaults, written out because the bytes of outputs depend on them.
-enum { BLOCK_NBYTES = 256 * 1024, GZIP_LEVEL = 6, GZIP_MEM_LEVEL = 8, RAW_WINDOW_BITS = -15 };
-_Static_assert(OUTPUT_SEGMENT_NBYTES % BLOCK_NBYTES == 0, "a segment ends with a block");
+enum { GZIP_LEVEL = 6, GZIP_MEM_LEVEL = 8, RAW_WINDOW_BITS = -15 };
 
 // RFC 1952: no flags, no time, made on Unix.
 static const unsigned char gzip_header[] = {0x1f, 0x8b, Z_DEFLATED, 0, 0, 0, 0, 0, 0, 3};
 
+bool output_start_deflater(z_stream *deflater) {
+    return deflateInit2(deflater, GZIP_LEVEL, Z_DEFLATED, RAW_WINDOW_BITS, GZIP_MEM_LEVEL,
+                        Z_DEFAULT_STRATEGY) == Z_OK;
+}
+
+enum status output_write_header(struct output *output, struct error *error) {
+    return output_write_raw(output, gzip_header, sizeof gzip_header, error);
+}
+
 static enum status start_deflater(struct output *output, struct error *error) {
     output->compress = true;
-    output->deflater_ready =
-        deflateInit2(&output->deflater, GZIP_LEVEL, Z_DEFLATED, RAW_WINDOW_BITS, GZIP_MEM_LEVEL,
-                     Z_DEFAULT_STRATEGY) == Z_OK;
+    output->deflater_ready = output_start_deflater(&output->deflater);
     if (output->deflater_ready) return STATUS_OK;
     return error_set(error, STATUS_IO, "%s: out of memory for zlib", output->shown);
 }
@@ -83,7 +89,7 @@ enum status output_resume(const char *path, const char *temporary, const struct 
         output_copy_prefix(output, temporary, begin->file_nbytes, begin->file_crc, stop, error);
     if (status == STATUS_OK) {
         output->begin = *begin;
-        output->nbytes = begin->nbytes;
+        output->nbytes = output->taken = begin->nbytes;
         output->crc = begin->crc;
         sha256_restore(output->hash, &begin->hash);
         status = output_write(output, point->tail, point->tail_nbytes, error);
@@ -125,16 +131,13 @@ enum status output_write_raw(struct output *output, const void *bytes, size_t n,
     return STATUS_OK;
 }
 
-// One block through zlib.
+// A block of the last segment through zlib.
 static enum status deflate_block(struct output *output, char *bytes, size_t n, int flush,
                                  struct error *error) {
     z_stream *deflater = &output->deflater;
-    enum status status = STATUS_OK;
-    if (output->nbytes == 0) {
-        status = output_write_raw(output, gzip_header, sizeof gzip_header, error);
-    }
-    if (status != STATUS_OK) return status;
     output->crc = (uint32_t)crc32_z(output->crc, (const Bytef *)bytes, n);
+    sha256_update(output->hash, bytes, n);
+    output->nbytes += n;
     deflater->next_in = (Bytef *)bytes;
     deflater->avail_in = (uInt)n;
     do {
@@ -145,7 +148,7 @@ static enum status deflate_block(struct output *output, char *bytes, size_t n, i
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
             return error_set(error, STATUS_IO, "%s: zlib failed", output->shown);
         }
-        status =
+        enum status status =
             output_write_raw(output, output->packed, PACKED_NBYTES - deflater->avail_out, error);
         if (status != STATUS_OK) return status;
     } while (deflater->avail_out == 0);
@@ -160,48 +163,75 @@ static enum status write_trailer(struct output *output, struct error *error) {
     return output_write_raw(output, trailer, sizeof trailer, error);
 }
 
-static enum status next_segment(struct output *output, struct error *error) {
-    if (output->compress && deflateReset(&output->deflater) != Z_OK) {
-        return error_set(error, STATUS_IO, "%s: zlib cannot start a segment", output->shown);
+// The last segment, and how a member ends.
+static enum status deflate_rest(struct output *output, struct error *error) {
+    enum status status = STATUS_OK;
+    size_t at = 0;
+    if (output->nbytes == 0) status = output_write_header(output, error);
+    for (; status == STATUS_OK && output->segment_len - at >= OUTPUT_BLOCK_NBYTES;
+         at += OUTPUT_BLOCK_NBYTES) {
+        status =
+            deflate_block(output, output->segment + at, OUTPUT_BLOCK_NBYTES, Z_NO_FLUSH, error);
     }
-    output->segment_len = output->handed = 0;
+    if (status == STATUS_OK) {
+        status =
+            deflate_block(output, output->segment + at, output->segment_len - at, Z_FINISH, error);
+    }
+    return status == STATUS_OK ? write_trailer(output, error) : status;
+}
+
+void output_begin_segment(struct output *output) {
     output->begin.nbytes = output->nbytes;
     output->begin.file_nbytes = output->file_nbytes;
     output->begin.crc = output->crc;
     output->begin.file_crc = output->file_crc;
     sha256_save(output->hash, &output->begin.hash);
-    return STATUS_OK;
 }
 
-// Hands on what the segment holds since the last block.
-static enum status write_block(struct output *output, bool last, struct error *error) {
-    char *block = output->segment + output->handed;
+// Plain: what the segment holds since the last block.
+static enum status write_block(struct output *output, struct error *error) {
+    const char *block = output->segment + output->handed;
     const size_t n = output->segment_len - output->handed;
-    const bool ends = output->segment_len == OUTPUT_SEGMENT_NBYTES;
     sha256_update(output->hash, block, n);
-    enum status status;
-    if (output->compress) {
-        const int flush = last ? Z_FINISH : ends ? Z_FULL_FLUSH : Z_NO_FLUSH;
-        status = deflate_block(output, block, n, flush, error);
-    } else {
-        status = output_write_raw(output, block, n, error);
-    }
     output->nbytes += n;
     output->handed += n;
-    if (status == STATUS_OK && last && output->compress) status = write_trailer(output, error);
-    return status == STATUS_OK && ends ? next_segment(output, error) : status;
+    return output_write_raw(output, block, n, error);
+}
+
+// Small outputs need no threads.
+static enum status hand_segment(struct output *output, struct error *error) {
+    enum status status = output->segments != NULL
+                             ? STATUS_OK
+                             : output_segments_create(output, &output->segments, error);
+    return status == STATUS_OK ? output_segments_hand(output->segments, error) : status;
+}
+
+// The segment holds whole blocks.
+static enum status hand_on(struct output *output, struct error *error) {
+    const bool is_full = output->segment_len == OUTPUT_SEGMENT_NBYTES;
+    enum status status = STATUS_OK;
+    if (!output->compress) status = write_block(output, error);
+    if (!is_full || status != STATUS_OK) return status;
+    if (output->compress) {
+        status = hand_segment(output, error);
+    } else {
+        output_begin_segment(output);
+    }
+    output->segment_len = output->handed = 0;
+    output->taken += OUTPUT_SEGMENT_NBYTES;
+    return status;
 }
 
 enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error) {
     while (n > 0) {
-        const size_t room = BLOCK_NBYTES - output->segment_len % BLOCK_NBYTES;
+        const size_t room = OUTPUT_BLOCK_NBYTES - output->segment_len % OUTPUT_BLOCK_NBYTES;
         const size_t part = n < room ? n : room;
         memcpy(output->segment + output->segment_len, bytes, part);
         output->segment_len += part;
         bytes += part;
         n -= part;
-        if (output->segment_len % BLOCK_NBYTES == 0) {
-            enum status status = write_block(output, false, error);
+        if (output->segment_len % OUTPUT_BLOCK_NBYTES == 0) {
+            enum status status = hand_on(output, error);
             if (status != STATUS_OK) return status;
         }
     }
@@ -212,17 +242,23 @@ enum status output_flush(struct output *output, struct error *error) {
     if (output->path != NULL || output->compress || output->segment_len == output->handed) {
         return STATUS_OK;
     }
-    return write_block(output, false, error);
+    return write_block(output, error);
 }
 
-void output_point(const struct output *output, struct output_point *point) {
+enum status output_point(struct output *output, struct output_point *point, struct error *error) {
+    enum status status = output_segments_drain(output->segments, error);
+    if (status != STATUS_OK) return status;
     point->begin = output->begin;
     point->tail_nbytes = (uint32_t)output->segment_len;
     memcpy(point->tail, output->segment, output->segment_len);
+    return STATUS_OK;
 }
 
 enum status output_complete(struct output *output, struct error *error) {
-    enum status status = write_block(output, true, error);
+    enum status status = output_segments_drain(output->segments, error);
+    if (status == STATUS_OK) {
+        status = output->compress ? deflate_rest(output, error) : write_block(output, error);
+    }
     if (status == STATUS_OK) status = sha256_finish(output->hash, output->sha256, error);
     if (status != STATUS_OK) return status;
     if (output->path != NULL) status = output_sync(output, error);
@@ -235,7 +271,7 @@ enum status output_complete(struct output *output, struct error *error) {
 }
 
 uint64_t output_written(const struct output *output) {
-    return output->begin.nbytes + output->segment_len;
+    return output->taken + output->segment_len;
 }
 
 void output_keep(struct output *output) {
@@ -244,6 +280,7 @@ void output_keep(struct output *output) {
 
 void output_close(struct output *output) {
     if (output == NULL) return;
+    output_segments_destroy(output->segments);
     if (output->deflater_ready) deflateEnd(&output->deflater);
     if (output->fd >= 0 && output->fd != STDOUT_FILENO) close(output->fd);
     if (!output->kept) output_abandon(output);

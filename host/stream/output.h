@@ -7,7 +7,8 @@
 //
 // A file can be gone on with by another process, which gives the same bytes. For that the deflate
 // stream starts afresh, at a byte boundary, behind every OUTPUT_SEGMENT_NBYTES of plain bytes, in
-// every run alike; that costs less than 0.5 % of the size. What stands before such a place in the
+// every run alike; that costs less than 0.5 % of the size, and lets two threads of the output's own
+// deflate. What stands before such a place in the
 // file never changes; what came since is held as plain bytes until the segment is full.
 #ifndef WADER_HOST_STREAM_OUTPUT_H
 #define WADER_HOST_STREAM_OUTPUT_H
@@ -24,7 +25,8 @@ enum status output_open(const char *path, struct output **out, struct error *err
 // wants the work done and not the file.
 enum status output_open_fd(int fd, bool compress, struct output **out, struct error *error);
 
-// STATUS_IO when the system refuses the bytes; STATUS_PIPE when the reader of stdout went away.
+// STATUS_IO when the system refuses the bytes, these or earlier ones; STATUS_PIPE when the reader
+// of stdout went away.
 enum status output_write(struct output *output, const char *bytes, size_t n, struct error *error);
 
 // Sends what was written on its way, where that does not change the bytes: plain stdout.
@@ -52,8 +54,8 @@ struct output_point {
     char tail[OUTPUT_SEGMENT_NBYTES];
 };
 
-// Tells where the output stands; by the thread that writes. Files only.
-void output_point(const struct output *output, struct output_point *point);
+// Tells where the output stands; by the thread that writes. Files only. Fails as output_write does.
+enum status output_point(struct output *output, struct output_point *point, struct error *error);
 
 // Makes what points told so far speak of safe on the disk; any thread, while another one writes.
 // STATUS_IO where that fails: then the output is lost. STATUS_LOCKED where somebody removed the

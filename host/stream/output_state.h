@@ -8,7 +8,10 @@
 
 #include "host/stream/output.h"
 
-enum { PACKED_NBYTES = 64 * 1024 };
+enum { PACKED_NBYTES = 64 * 1024, OUTPUT_BLOCK_NBYTES = 256 * 1024 };
+_Static_assert(OUTPUT_SEGMENT_NBYTES % OUTPUT_BLOCK_NBYTES == 0, "a segment ends with a block");
+
+struct output_segments;
 
 struct output {
     const char *shown;  // the name for messages
@@ -16,8 +19,10 @@ struct output {
     char *temporary;
     int fd;
     bool compress;
-    z_stream deflater;
+    z_stream deflater;  // of the last segment
     bool deflater_ready;
+    struct output_segments *segments;  // those before it; NULL while there are none
+    uint64_t taken;                    // plain bytes of whole segments
     bool complete, committed, kept;
     struct sha256 *hash;
     char sha256[SHA256_HEX_LEN + 1];
@@ -25,7 +30,7 @@ struct output {
     uint32_t crc, file_crc;        // of these
     struct output_place begin;     // of the segment
     size_t handed, segment_len;
-    char segment[OUTPUT_SEGMENT_NBYTES];  // its plain bytes, of which `handed` are handed on
+    char segment[OUTPUT_SEGMENT_NBYTES];  // plain bytes; uncompressed, `handed` are in the file
     unsigned char packed[PACKED_NBYTES];
 };
 
@@ -40,6 +45,14 @@ enum status output_copy_prefix(struct output *output, const char *temporary, uin
 // Writes to the file as it is. STATUS_IO, STATUS_PIPE.
 enum status output_write_raw(struct output *output, const void *bytes, size_t n,
                              struct error *error);
+
+// Of the parameters that the bytes of outputs depend on. False without memory.
+bool output_start_deflater(z_stream *deflater);
+
+enum status output_write_header(struct output *output, struct error *error);
+
+// All that was written is in the file: a segment begins here.
+void output_begin_segment(struct output *output);
 
 // The directory part of `path`, with its slash; "./" where it has none. NULL without memory.
 char *output_directory_of(const char *path);

@@ -104,13 +104,14 @@ static enum status note(struct writer *writer, const struct chunk *chunk, size_t
         n_written < chunk->n_records ? chunk->records[n_written].offset : chunk->end_offset;
     made->input = *chunk->origin;
     made->n_outputs = 0;
-    output_point(pipeline->output, &made->outputs[made->n_outputs++]);
-    if (pipeline->config.beside != NULL) {
-        output_point(pipeline->config.beside, &made->outputs[made->n_outputs++]);
+    struct output *const outputs[] = {
+        pipeline->output, pipeline->config.beside,
+        pipeline->config.scores != NULL ? score_log_output(pipeline->config.scores) : NULL};
+    for (size_t i = 0; i < ARRAY_LEN(outputs) && status == STATUS_OK; i++) {
+        if (outputs[i] == NULL) continue;
+        status = output_point(outputs[i], &made->outputs[made->n_outputs++], error);
     }
-    if (pipeline->config.scores != NULL) {
-        output_point(score_log_output(pipeline->config.scores), &made->outputs[made->n_outputs++]);
-    }
+    if (status != STATUS_OK) return status;
     writer->noted = now;
     pipeline_lock(pipeline);
     made->totals = pipeline->totals;

@@ -89,7 +89,7 @@ static void every_place(const char *name, size_t nbytes, unsigned seed) {
         if (to < at) to = at;
         write_rows(output, &rows, at, to, &random);
         places[i] = at = to;
-        output_point(output, &points[i]);
+        CHECK_INT(output_point(output, &points[i], &error), STATUS_OK);
         CHECK_INT(output_sync(output, &error), STATUS_OK);
         CHECK_INT(points[i].begin.nbytes + points[i].tail_nbytes, at);
     }
@@ -158,7 +158,7 @@ static void refusals(void) {
     path_join(path, sizeof path, dir, "out.gz", NULL);
     must(output_open(path, &output, &error), &error);
     write_rows(output, &rows, 0, rows.len - 5, &random);
-    output_point(output, point);
+    CHECK_INT(output_point(output, point, &error), STATUS_OK);
     must(output_sync(output, &error), &error);
     snprintf(temporary, sizeof temporary, "%s", output_temporary(output));
     output_keep(output);

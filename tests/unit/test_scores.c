@@ -64,7 +64,7 @@ static void write_file(const int32_t *titles, int n, int32_t n_labels, uint32_t 
         if (i == stop_at) {
             struct output_point *point = must_zeroed(1, sizeof *point);
             char temporary[256];
-            output_point(output, point);
+            CHECK_INT(output_point(output, point, &error), STATUS_OK);
             must(output_sync(output, &error), &error);
             snprintf(temporary, sizeof temporary, "%s", output_temporary(output));
             add(log, -1);  // not saved any more
