@@ -125,7 +125,7 @@ static enum status start(struct packer *packer, struct error *error) {
     const int reason = pthread_create(&packer->thread, NULL, run, packer);
     packer->has_thread = reason == 0;
     if (reason == 0) return STATUS_OK;
-    return error_set(error, STATUS_IO, "%s: starting a thread: %s", shown, strerror(reason));
+    return error_set(error, STATUS_IO, "%s: cannot start a thread: %s", shown, strerror(reason));
 }
 
 enum status output_segments_create(struct output *output, struct output_segments **out,
