@@ -5,9 +5,10 @@
   resources.py --table TSV --log-dir DIR -- NVCC ...
         compiles (a compiler launcher), keeps in DIR what ptxas told of the object, and fails on
         local memory, on a kernel above its ceiling and on one that the table does not know
-  resources.py --table TSV --check DIR [FILE ...]
-        holds a whole build and the table against each other; prints what the kernels need and
-        the size of the fat binary in each FILE (object, archive, program)
+  resources.py --table TSV --check DIR [--only SM,...] [FILE ...]
+        holds a whole build and the table against each other, of all architectures of the table or
+        of those alone that the build was for; prints what the kernels need and the size of the fat
+        binary in each FILE (object, archive, program)
   resources.py --table TSV --update DIR
         writes the table anew from a whole build (`make -k`, where faults stop it), but for the
         bytes of dynamic shared memory behind a +, which are written by hand
@@ -198,7 +199,7 @@ def faults_of_log(log, rows):
 
 
 def faults_of_build(logs, architectures, rows):
-    """What only a whole build can show, or the table on its own."""
+    """What only a whole build for these architectures can show, or the table on its own."""
     found = collections.Counter((kernel, usage.architecture) for log in logs
                                 for kernel, usages in log.usages.items() for usage in usages)
     for kernel, a in sorted(key for key, n in found.items() if n > 1):
@@ -207,7 +208,7 @@ def faults_of_build(logs, architectures, rows):
         if not any((kernel, a) in found for a in architectures):
             yield f"{kernel}: a row of the table without a kernel: drop it with --update"
             continue
-        for a, (most, before) in row.cells.items():
+        for a, (most, before) in ((a, row.cells[a]) for a in architectures):
             if (kernel, a) not in found:
                 yield f"{kernel}, {a}: in the table, but not compiled for this architecture"
             right = occupancy(a, row.threads, most, row.shared + row.dynamic)
@@ -259,8 +260,11 @@ def read_logs(log_dir):
     return logs
 
 
-def check(table, log_dir, files):
+def check(table, log_dir, only, files):
     (architectures, rows), logs = read_table(table), read_logs(log_dir)
+    if set(only) - set(architectures):
+        sys.exit(f"{table}: has no {', '.join(sorted(set(only) - set(architectures)))}")
+    architectures = [a for a in architectures if a in only or not only]
     lines = [["registers, occupancy"] + architectures]
     for kernel, row in sorted(rows.items()):
         found = {u.architecture: "%3d %3d%%" % (u.registers, occupancy(
@@ -309,12 +313,13 @@ def main():
     use = parser.add_mutually_exclusive_group(required=True)
     for option in ("--log-dir", "--check", "--update"):
         use.add_argument(option, type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--only", default="", metavar="sm_75,...")
     parser.add_argument("rest", nargs="*", metavar="FILE | -- NVCC ...")
     args = parser.parse_args()
     if args.log_dir:
         return compile_object(args.table, args.log_dir, args.rest)
     if args.check:
-        return check(args.table, args.check, args.rest)
+        return check(args.table, args.check, list(filter(None, args.only.split(","))), args.rest)
     return update(args.table, args.update)
 
 

@@ -267,6 +267,11 @@ def test_check(scratch):
     found("a ceiling lowered since", place, "sm_90", "60 registers, ceiling 56")
     found("an architecture left out", built(scratch, told(architecture="sm_90")),
           NAME + ", sm_120: in the table, but")
+    place = built(scratch, told(architecture="sm_120"))
+    status, err, out = place.run("--check", "--only", "sm_120")
+    check("a build for one of the table's", status == 0 and err == "" and "sm_90" not in out, err)
+    check("for one that the table does not have",
+          "has no sm_70" in place.run("--check", "--only", "sm_70,sm_120")[1])
     found("no PTX", built(scratch, codes="sm_120"), "without PTX of compute_120")
     place = built(scratch)
     place.object.unlink()
