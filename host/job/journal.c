@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char magic[] = "wader journal 2\n";
+static const char magic[] = "wader journal 3\n";
 enum { MAGIC_LEN = sizeof magic - 1 };
 
 // ---- numbers and bytes, out and in
@@ -85,6 +85,7 @@ static void put_totals(struct buffer *out, const struct totals *totals) {
     put(out, totals->ill_formed_utf8);
     put(out, totals->consumed_nbytes);
     put(out, totals->tokens);
+    put(out, totals->unknown_tokens);
     put(out, totals->reuse.reused);
     put(out, totals->reuse.shared);
     put(out, totals->reuse.changed);
@@ -100,6 +101,7 @@ static void take_totals(struct source *source, struct totals *totals) {
     totals->ill_formed_utf8 = take(source, UINT64_MAX);
     totals->consumed_nbytes = take(source, UINT64_MAX);
     totals->tokens = take(source, UINT64_MAX);
+    totals->unknown_tokens = take(source, UINT64_MAX);
     totals->reuse.reused = take(source, UINT64_MAX);
     totals->reuse.shared = take(source, UINT64_MAX);
     totals->reuse.changed = take(source, UINT64_MAX);

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/job/kept_scores.h"
 #include "host/job/marks.h"
 #include "host/job/row_scan.h"
 #include "host/stream/input.h"
+#include "host/stream/score_set.h"
 
 enum { PIECE_NBYTES = 256 * 1024 };
 
@@ -307,6 +309,22 @@ static enum status check_rejects(const struct verify_request *request, struct ve
     return judge(item, status, &named);
 }
 
+// Without them an output is as good as any other; others than its own would be of no use.
+static enum status check_scores(struct verify_item *item, struct error *error) {
+    struct error fault = {.text = ""};
+    char *path = scores_path(item->output);
+    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+    const enum status status = score_file_check(path, item->record.sha256, &fault);
+    if (status == STATUS_ROWS) {
+        find(item, VERDICT_DIFFERS, "%.200s; its rows are good: remove %.120s", fault.text,
+             path_base(path));
+    } else if (status != STATUS_OK) {
+        find_unreadable(item, STATUS_IO, fault.text);
+    }
+    free(path);
+    return STATUS_OK;
+}
+
 enum status verify_output(const struct verify_request *request, struct verify_item *item,
                           struct error *error) {
     enum status status = STATUS_OK;
@@ -317,14 +335,14 @@ enum status verify_output(const struct verify_request *request, struct verify_it
     if (status == STATUS_OK && item->verdict == VERDICT_GOOD && !request->quick) {
         status = check_output(request, item, error);
     }
-    if (status != STATUS_OK || item->verdict != VERDICT_GOOD || !item->record.has_rejects) {
-        return status;
+    if (status == STATUS_OK && item->verdict == VERDICT_GOOD && item->record.has_rejects) {
+        char *path = rejects_path(item->output);
+        if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
+        status = check_rejects(request, item, path, error);
+        free(path);
     }
-    char *path = rejects_path(item->output);
-    if (path == NULL) return error_set(error, STATUS_IO, "out of memory");
-    status = check_rejects(request, item, path, error);
-    free(path);
-    return status;
+    if (status != STATUS_OK || item->verdict != VERDICT_GOOD) return status;
+    return check_scores(item, error);
 }
 
 void verify_item_free(struct verify_item *item) {

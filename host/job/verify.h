@@ -3,7 +3,8 @@
 // Is an output what its commit record says? The gzip is whole, its rows are as many and their bytes
 // have the SHA-256 that was written down; where the input is there, it is the one that was read;
 // and the id of each row is that of the record in the same place, which nothing but rows of this
-// input, in order, can have. A rejects file that the record tells of is looked at in the same way.
+// input, in order, can have. A rejects file that the record tells of is looked at in the same way,
+// of kept scores beside it the ends (score_file_check).
 #ifndef WADER_HOST_JOB_VERIFY_H
 #define WADER_HOST_JOB_VERIFY_H
 

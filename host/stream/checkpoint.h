@@ -34,7 +34,7 @@ struct totals {
     uint64_t ill_formed_utf8;                 // titles with ill-formed bytes, of good records
     uint64_t consumed_nbytes;                 // of the input file, up to the last row
     uint64_t tokens;                          // of good records, [CLS] and [SEP] among them
-    uint64_t unknown_tokens;                  // [UNK] among them; journals do not keep it
+    uint64_t unknown_tokens;                  // [UNK] among them
     struct reuse reuse;
     struct audit_result audit;  // left to whoever has rows audited
     struct stage_seconds seconds;

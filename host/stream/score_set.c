@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 // Parts of a map.
@@ -139,12 +140,9 @@ static enum status add_runs(struct score_set *set, const char *at, uint64_t n_ro
     return STATUS_OK;
 }
 
-enum status score_set_add(struct score_set *set, const char *path, const char *output_sha256,
-                          struct error *error) {
-    struct score_footer footer;
-    struct file_map map;
+// STATUS_ROWS where it is missing or no regular file.
+static enum status open_map(const char *path, struct file_map *map, struct error *error) {
     struct error reason;
-    char text[160];
     struct stat info;
     if (stat(path, &info) != 0) {
         if (errno != ENOENT) return error_set(error, STATUS_IO, "%s: %s", path, strerror(errno));
@@ -155,16 +153,39 @@ enum status score_set_add(struct score_set *set, const char *path, const char *o
         return error_set(error, STATUS_ROWS, "its scores (%s) are no regular file",
                          path_base(path));
     }
-    if (file_map_open(path, &map, &reason) != STATUS_OK) {
-        return error_set(error, STATUS_IO, "%s", reason.text);
-    }
+    if (file_map_open(path, map, &reason) == STATUS_OK) return STATUS_OK;
+    return error_set(error, STATUS_IO, "%s", reason.text);
+}
+
+static const char *check_rows(const struct score_footer *footer, const char *output_sha256) {
+    return memcmp(footer->output_sha256, output_sha256, SHA256_HEX_LEN) == 0
+               ? NULL
+               : "they were kept for other rows than stand there";
+}
+
+enum status score_file_check(const char *path, const char *output_sha256, struct error *error) {
+    struct score_footer footer;
+    struct file_map map;
+    if (access(path, F_OK) != 0 && errno == ENOENT) return STATUS_OK;
+    enum status status = open_map(path, &map, error);
+    if (status != STATUS_OK) return status;
+    const char *fault = check_shape(&map, &footer);
+    if (fault == NULL) fault = check_rows(&footer, output_sha256);
+    file_map_close(&map);
+    return fault == NULL ? STATUS_OK : error_set(error, STATUS_ROWS, "its scores: %s", fault);
+}
+
+enum status score_set_add(struct score_set *set, const char *path, const char *output_sha256,
+                          struct error *error) {
+    struct score_footer footer;
+    struct file_map map;
+    char text[160];
+    enum status status = open_map(path, &map, error);
+    if (status != STATUS_OK) return status;
     const char *fault = check_shape(&map, &footer);
     if (fault == NULL) fault = compare(&footer.made_by, &set->wanted, text);
-    if (fault == NULL && memcmp(footer.output_sha256, output_sha256, SHA256_HEX_LEN) != 0) {
-        fault = "they were kept for other rows than stand there";
-    }
+    if (fault == NULL) fault = check_rows(&footer, output_sha256);
     void *memory = set->maps;
-    enum status status = STATUS_OK;
     if (fault != NULL) status = error_set(error, STATUS_ROWS, "its scores: %s", fault);
     if (status == STATUS_OK) {
         status = grow(&memory, set->n_maps, &set->maps_cap, sizeof *set->maps, error);

@@ -24,6 +24,12 @@ void score_set_destroy(struct score_set *set);  // NULL is fine
 enum status score_set_add(struct score_set *set, const char *path, const char *output_sha256,
                           struct error *error);
 
+// Whether a file of kept scores at `path`, which need not be there, is whole as far as its ends and
+// its size tell, and was kept for rows of that SHA-256. STATUS_ROWS, saying why it is not;
+// STATUS_IO where the system does not give it. The rows in it have a CRC each, looked at when they
+// are used.
+enum status score_file_check(const char *path, const char *output_sha256, struct error *error);
+
 // The logits [n_labels] of a title, or NULL; they live as long as the set. `*hint` is where the
 // caller's last search ended, 0 at first. `*same_id`: they stand in a row of this id.
 const float *score_set_find(struct score_set *set, const struct score_key *key, uint64_t id,

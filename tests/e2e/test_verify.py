@@ -263,6 +263,25 @@ def test_rejects(t):
     found(t, "more rejects than bad rows", bad, "differs", "rejects.rows")
 
 
+def test_scores(t, out):
+    """Kept scores beside an output may be missing; others than its own are found."""
+    name = ".%s.scores" % BASE
+    kept = e2e.read(os.path.join(out, name))
+    other = e2e.read(os.path.join(out, name.replace("a.labels", "b.labels")))
+    bad = copy(t, out)
+    os.remove(os.path.join(bad, name))
+    t.exits("no kept scores", t.run("verify", bad), e2e.OK)
+    for what, data, words in (("cut", kept[:-40], "damaged"), ("empty", b"", "damaged"),
+                              ("longer", kept + kept[-8:], "damaged"),
+                              ("another output's", other, "other rows")):
+        e2e.write(bad, name, data)
+        found(t, "kept scores: %s" % what, bad, "differs", "scores", words, "remove " + name)
+    found(t, "the same, quick", bad, "differs", "scores", args=("--quick",))
+    os.remove(os.path.join(bad, name))
+    os.mkdir(os.path.join(bad, name))
+    found(t, "a directory in their place", bad, "differs", "no regular file")
+
+
 def test_not_whole(t):
     """Inputs that were not read to their end: their ids are compared as far."""
     inputs, out = t.directory(), t.directory()
@@ -301,6 +320,7 @@ def main():
     test_inputs(t, inputs, out)
     test_ids(t)
     test_rejects(t)
+    test_scores(t, out)
     test_not_whole(t)
     test_kinds(t)
     test_refusals(t, inputs)

@@ -106,7 +106,7 @@ def main():
     t.equal("two devices, the same bytes", two.golden, one.golden)
     calls = one.run(t.directory())[0].report["calls"]
     print("      calls of a run: %s" % calls)
-    share = 4 if t.short else 1
+    share = 8 if t.short else 1
     for kind in KINDS:
         sweep(one, kind, "once", max(1, share * calls[kind] // 40))
         sweep(two, kind, "sticky", max(1, share * calls[kind] // 12))

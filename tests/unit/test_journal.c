@@ -35,6 +35,7 @@ static void fill(struct journal *journal, uint32_t n_outputs, size_t tail, unsig
     at->totals.ill_formed_utf8 = 3;
     at->totals.consumed_nbytes = 1ull << 33;
     at->totals.tokens = UINT64_MAX;
+    at->totals.unknown_tokens = 1ull << 50;
     at->input.place = INPUT_IN_MEMBER;
     at->input.n_bits = (int)check_below(&random, 8);
     at->input.plain_nbytes = at->offset - 77777;
