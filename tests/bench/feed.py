@@ -97,6 +97,9 @@ def main():
               f"{one['titles_per_s']:,.0f}", 100 * one["busy"], one["cores"]), flush=True)
     if len({one["sha256"] for one in found}) != 1:
         sys.exit("outputs differ")
+    # Where there are more batches than devices, each had some, and none did two at a time.
+    if not all(0 < one["busy"] <= 1 + 1e-9 and one["passes"] >= one["devices"] for one in found):
+        sys.exit("devices that did nothing, or more than they can")
     return 0
 
 
