@@ -239,7 +239,7 @@ def main():
             which = 0 if i % 250 == 0 else 1 + i // 50 % 2
             cycles(t, jobs[which], rng, min(50, n_cycles - i), 3600)
         t.finish()
-    job = Job(t, 10000, args=("--scores", "logits"))
+    job = Job(t, 20000, args=("--scores", "logits"))
     job.shorter = job.label_anew("--max-length", "20")
     job.golden_rows = job.golden[RECORD]["rows"]["in"]
     test_stop(t, job)

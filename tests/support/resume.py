@@ -96,12 +96,20 @@ class Job:
         return found == want and sorted(found) == sorted(self.files)
 
     def stop_at(self, condition, number, *args):
-        """Sends a signal once condition() holds; the Result, or that of a run that was quicker."""
+        """Sends a signal once condition() holds; the Result, or that of a run that was quicker. The
+        run is held while we look, so that a busy machine does not let it get far ahead of us."""
         process = self.t.start(*self.command(*args))
         until = time.monotonic() + 60
-        while not condition() and process.poll() is None and time.monotonic() < until:
+        is_met = False
+        while not is_met and process.poll() is None and time.monotonic() < until:
             time.sleep(0.002)
-        process.send_signal(number)
+            process.send_signal(signal.SIGSTOP)
+            is_met = condition()
+            if is_met:
+                process.send_signal(number)
+            process.send_signal(signal.SIGCONT)
+        if not is_met:
+            process.send_signal(number)
         begun = time.monotonic()
         try:
             _, err = process.communicate(timeout=20)
