@@ -159,6 +159,7 @@ static void conclude_stage(const struct bench_settings *settings, const struct t
     const struct bench_work *work = &tally->work[id];
     const int32_t threads[STAGES] = {[STAGE_TOKENIZE] = settings->n_tokenizers,
                                      [STAGE_ENCODE] = settings->n_workers,
+                                     [STAGE_WRITE] = 1 + OUTPUT_PACKERS,
                                      [STAGE_HOST] = settings->n_threads,
                                      [STAGE_END_TO_END] = settings->n_threads};
     *stage = (struct bench_stage){.is_measured = tally->rates[id].n > 0,

@@ -10,7 +10,7 @@
 //   tokenize  titles to token ids
 //   pack      token ids into the encoder's slots; one thread, as in a run
 //   encode    packed ids to logits: the encoder alone, slots always full
-//   write     logits to rows, SHA-256, gzip; one thread, as in a run
+//   write     logits to rows and SHA-256; one thread, and those that deflate beside it, as in a run
 //   host      the whole pipeline around an encoder that computes nothing
 //   end_to_end  the whole pipeline
 // A name with _1 is the same on one thread where the run uses several.

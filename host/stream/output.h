@@ -36,7 +36,10 @@ enum status output_flush(struct output *output, struct error *error);
 // name stands untouched. Nothing more can be written; output_commit comes next.
 enum status output_complete(struct output *output, struct error *error);
 
-enum { OUTPUT_SEGMENT_NBYTES = 512 * 1024 };
+enum {
+    OUTPUT_SEGMENT_NBYTES = 512 * 1024,
+    OUTPUT_PACKERS = 2,  // threads of a compressed file's own: deflating is half of a row's work
+};
 
 // The beginning of a segment.
 struct output_place {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Deflating takes half of what a row costs, so two threads keep ahead of the one that makes rows.
-enum { THREADS = 2, PLACES = 6 };
+enum { PLACES = 6 };
 
 // A place in the ring. Deflate adds less than a thousandth to what it cannot make smaller.
 struct place {
@@ -28,7 +27,7 @@ struct packer {
 struct output_segments {
     struct output *output;
     struct place *places;  // [PLACES]
-    struct packer packers[THREADS];
+    struct packer packers[OUTPUT_PACKERS];
     pthread_mutex_t mutex;  // guards all below, and is_packed
     pthread_cond_t changed;
     bool quit, writes;  // writes: some thread, the segment n_written
@@ -141,7 +140,7 @@ enum status output_segments_create(struct output *output, struct output_segments
     status = alloc_array(&memory, PLACES, sizeof *segments->places, "an output", error);
     if (status == STATUS_OK) segments->places = memory;
     for (int i = 0; i < PLACES && status == STATUS_OK; i++) segments->places[i].is_packed = false;
-    for (int i = 0; i < THREADS && status == STATUS_OK; i++) {
+    for (int i = 0; i < OUTPUT_PACKERS && status == STATUS_OK; i++) {
         segments->packers[i].segments = segments;
         status = start(&segments->packers[i], error);
     }
@@ -159,7 +158,7 @@ void output_segments_destroy(struct output_segments *segments) {
     segments->quit = true;
     pthread_cond_broadcast(&segments->changed);
     pthread_mutex_unlock(&segments->mutex);
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < OUTPUT_PACKERS; i++) {
         struct packer *packer = &segments->packers[i];
         if (packer->has_thread) pthread_join(packer->thread, NULL);
         if (packer->has_deflater) deflateEnd(&packer->deflater);

@@ -158,7 +158,8 @@ static void test_run(int32_t n_threads) {
         check_stage(&result->stages[id], true);
         const bool several = id == STAGE_TOKENIZE || id == STAGE_ENCODE || id == STAGE_HOST ||
                              id == STAGE_END_TO_END;
-        CHECK_INT(result->stages[id].n_threads, several ? n_threads : 1);
+        const int32_t alone_or_packed = id == STAGE_WRITE ? 1 + OUTPUT_PACKERS : 1;
+        CHECK_INT(result->stages[id].n_threads, several ? n_threads : alone_or_packed);
     }
     // The corpus, and what the encoder was given of it.
     const struct bench_stage *tokenize = &result->stages[STAGE_TOKENIZE];
