@@ -71,8 +71,8 @@ static enum status run_job(void (*work)(void *), struct hdf5_job *job, const cha
                          end.exit_code);
     }
     return error_set(error, STATUS_MODEL,
-                     "%s: damaged or cut short: the HDF5 library could not read it: %s", path,
-                     quote((struct span){failure, len}).text);
+                     "%s: damaged, cut short, or of a newer HDF5: the library could not read it: %s",
+                     path, quote((struct span){failure, len}).text);
 }
 
 static void turn_kernels(const struct hdf5_plan *plan, const char *image, char *room) {

@@ -2,6 +2,7 @@
 #include "host/cli/label_setup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,10 +75,16 @@ enum status check_vocabulary(const struct options *options, const struct bert_co
                              const struct tokenizer *tokenizer, struct error *error) {
     const int32_t ids = tokenizer_vocab_size(tokenizer), rows = config->vocab_size;
     if (ids == rows) return STATUS_OK;
+    char padded[120] = "";  // or a vocabulary that was cut short: only they can know
+    if (ids < rows) {
+        snprintf(padded, sizeof padded,
+                 "; if the last rows are padding, add %d unused entries to the vocabulary",
+                 (int)(rows - ids));
+    }
     return error_set(error, STATUS_MODEL,
                      "%s: the vocabulary has %d entries, the model's word embeddings %d rows: they "
-                     "do not belong together; take all files from one checkpoint",
-                     options->model, (int)ids, (int)rows);
+                     "do not belong together; take all files from one checkpoint%s",
+                     options->model, (int)ids, (int)rows, padded);
 }
 
 void tell_labels(const struct options *options, const struct model *model) {

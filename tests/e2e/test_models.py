@@ -144,7 +144,8 @@ def test_vocabulary(t):
             e2e.write(model, "vocab.txt", "".join(w + "\n" for w in lines))
         return changed(t, change)
     t.exits("vocab.txt alone is enough", t.label(stdin=b"gold\n", model=vocabulary(words)), e2e.OK)
-    refused(t, "one word too few", vocabulary(words[:-1]), "289", "290")
+    refused(t, "one word too few", vocabulary(words[:-1]), "289", "290",
+            "add 1 unused")
     refused(t, "one word too many", vocabulary(words + ["more"]), "291", "290")
     refused(t, "no [CLS]", vocabulary(["x" if w == "[CLS]" else w for w in words]), "[CLS]")
     refused(t, "an empty vocabulary", vocabulary([]), "vocabulary")
