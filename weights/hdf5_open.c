@@ -71,7 +71,7 @@ static enum status run_job(void (*work)(void *), struct hdf5_job *job, const cha
                          end.exit_code);
     }
     return error_set(error, STATUS_MODEL,
-                     "%s: damaged, cut short, or of a newer HDF5: the library could not read it: %s",
+                     "%s: damaged, cut short, or of a newer HDF5: the library cannot read it: %s",
                      path, quote((struct span){failure, len}).text);
 }
 

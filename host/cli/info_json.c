@@ -17,7 +17,8 @@
 //   device        device, precision, workers, hardware (null on the CPU), why_no_gpu (null, or for
 //                 --device auto why it is the CPU), max_length, batch_tokens, memory:
 //                 weights_nbytes, working_nbytes, embeddings_nbytes on the CPU; device_nbytes (on
-//                 each GPU), weights_nbytes (of these), free_nbytes, pinned_nbytes on GPUs
+//                 each GPU), weights_nbytes (of these), free_nbytes, pinned_nbytes on GPUs;
+//                 stream_nbytes: all else on the host, at most
 //   error         what `wader label` would say, or null; the exit code is its own then
 #include "host/cli/info.h"
 #include "weights/dtype.h"
@@ -149,14 +150,15 @@ static void add_device(const struct info *info, struct buffer *out) {
     if (device->is_cuda) {
         buffer_add_format(out,
                           "\"device_nbytes\":%zu,\"weights_nbytes\":%zu,\"free_nbytes\":%zu,"
-                          "\"pinned_nbytes\":%zu}}",
+                          "\"pinned_nbytes\":%zu",
                           info->cuda.device_nbytes, info->cuda.weights_nbytes,
                           info->cuda.free_nbytes, info->cuda.pinned_nbytes);
     } else {
         buffer_add_format(
-            out, "\"weights_nbytes\":%zu,\"working_nbytes\":%zu,\"embeddings_nbytes\":%zu}}",
+            out, "\"weights_nbytes\":%zu,\"working_nbytes\":%zu,\"embeddings_nbytes\":%zu",
             info->cpu.weights_nbytes, info->cpu.working_nbytes, info->embeddings_nbytes);
     }
+    buffer_add_format(out, ",\"stream_nbytes\":%zu}}", info->stream_nbytes);
 }
 
 void info_print_json(const struct info *info, struct buffer *out) {

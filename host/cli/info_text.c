@@ -261,14 +261,17 @@ static void print_calibration(const struct info *info, struct buffer *out) {
 
 // ---- the host
 
-static void print_gpu_memory(const struct encoder_cuda_memory *cuda, struct buffer *out) {
+static void print_gpu_memory(const struct info *info, struct buffer *out) {
+    const struct encoder_cuda_memory *cuda = &info->cuda;
     struct paragraph paragraph = begin(out, "memory");
     add(&paragraph, "%s on each GPU,", mib(cuda->device_nbytes).text);
     add(&paragraph, "where %s are free:", mib(cuda->free_nbytes).text);
     add(&paragraph, "%s of weights,", mib(cuda->weights_nbytes).text);
     add(&paragraph, "the rest for batches of %s tokens,", commas(cuda->batch_tokens).text);
     add(&paragraph, "%d in flight;", (int)cuda->n_slots);
-    add(&paragraph, "%s of pinned host memory", mib(cuda->pinned_nbytes).text);
+    add(&paragraph, "%s of pinned host memory,", mib(cuda->pinned_nbytes).text);
+    add_words(&paragraph, "and for all else on the host");
+    add(&paragraph, "%s at most", mib(info->stream_nbytes).text);
     end(&paragraph);
 }
 
@@ -279,13 +282,14 @@ static void print_cpu_memory(const struct info *info, struct buffer *out) {
     add(&paragraph, "%s of packed weights,", mib(cpu->weights_nbytes).text);
     add(&paragraph, "%s for batches", mib(cpu->working_nbytes).text);
     const bool is_mapped = info->embeddings_nbytes > 0;
-    add(&paragraph, "of %s tokens%s", commas(info->device.cpu.batch_tokens).text,
-        is_mapped ? ";" : "");
+    add(&paragraph, "of %s tokens; besides,", commas(info->device.cpu.batch_tokens).text);
     if (is_mapped) {
-        add_words(&paragraph, "besides, as much of the word embeddings");
+        add_words(&paragraph, "as much of the word embeddings");
         add(&paragraph, "(%s)", mib(info->embeddings_nbytes).text);
-        add_words(&paragraph, "as titles need");
+        add_words(&paragraph, "as titles need, and");
     }
+    add(&paragraph, "%s at most", mib(info->stream_nbytes).text);
+    add_words(&paragraph, "for all else");
     end(&paragraph);
 }
 
@@ -302,7 +306,7 @@ static void print_host(const struct info *info, struct buffer *out) {
     add_words(&paragraph, why);
     end(&paragraph);
     if (info->device.is_cuda) {
-        print_gpu_memory(&info->cuda, out);
+        print_gpu_memory(info, out);
     } else {
         print_cpu_memory(info, out);
     }

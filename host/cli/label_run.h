@@ -11,8 +11,6 @@
 #include "host/job/commit.h"
 #include "host/job/plan.h"
 
-enum { SHARED_TITLES_NBYTES = 64 << 20 };  // that titles of the run are remembered in
-
 struct job {
     const struct options *options;
     enum replay_what replay;

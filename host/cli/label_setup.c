@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/machine.h"
 #include "host/cli/commands.h"
 #include "host/cli/device.h"
 #include "host/cli/report.h"
@@ -69,6 +70,17 @@ enum status choose_max_length(const struct options *options, const struct bert_c
                          options->max_length, (int)most);
     }
     return STATUS_OK;
+}
+
+// Each tokenizer has a title and the words of it; kept scores are sorted a run at a time
+// (score_log.h); two outputs, the journal and where it is to begin, the input, the vocabulary and
+// the libraries' own were found to fit in the last.
+size_t stream_nbytes_most(const struct options *options) {
+    const size_t of_a_tokenizer = 4 << 20, of_kept_scores = 36 << 20, of_the_rest = 32 << 20;
+    const int n_threads = options->threads > 0 ? options->threads : processors_available();
+    const int32_t n = n_tokenizers(n_threads);
+    return (size_t)pipeline_n_chunks(n) * chunk_nbytes_most(RECORD_NBYTES_MAX) +
+           (size_t)n * of_a_tokenizer + SHARED_TITLES_NBYTES + of_kept_scores + of_the_rest;
 }
 
 enum status check_vocabulary(const struct options *options, const struct bert_config *config,

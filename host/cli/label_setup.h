@@ -21,6 +21,13 @@ static inline int32_t n_tokenizers(int n_threads) {
     return n_threads < TOKENIZERS_MAX ? n_threads : TOKENIZERS_MAX;
 }
 
+enum { SHARED_TITLES_NBYTES = 64 << 20 };  // that titles of the run are remembered in
+
+// What `label` takes at most besides the encoder, with the defaults of options
+// other than --threads: what goes round
+// in the stream, what remembers and keeps scores, the program's own. Few runs touch all of it.
+size_t stream_nbytes_most(const struct options *options);
+
 // How many bad records are too many: a share of all, or a number.
 struct bad_limit {
     bool is_share;

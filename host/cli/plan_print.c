@@ -95,9 +95,11 @@ static void add_memory(const struct plan_report *report, struct buffer *out) {
                           bytes((double)report->cuda.pinned_nbytes).text);
     } else {
         const double all = (double)report->cpu.weights_nbytes + (double)report->cpu.working_nbytes;
-        buffer_add_format(out, "%s for weights and batches, and the word embeddings' pages",
+        buffer_add_format(out, "%s for weights and batches, the word embeddings' pages",
                           bytes(all).text);
     }
+    buffer_add_format(out, ", at most %s for all else",
+                      bytes((double)stream_nbytes_most(report->options)).text);
     buffer_add_format(out, " (%s; `wader info` tells more)\n", what);
 }
 
@@ -198,12 +200,13 @@ static void add_json_sample(const struct plan_report *report, struct buffer *out
 
 static void add_json_memory(const struct plan_report *report, struct buffer *out) {
     if (report->device.is_cuda) {
-        buffer_add_format(out, ",\n \"memory\": {\"device_nbytes\": %zu, \"pinned_nbytes\": %zu}",
+        buffer_add_format(out, ",\n \"memory\": {\"device_nbytes\": %zu, \"pinned_nbytes\": %zu",
                           report->cuda.device_nbytes, report->cuda.pinned_nbytes);
     } else {
-        buffer_add_format(out, ",\n \"memory\": {\"weights_nbytes\": %zu, \"working_nbytes\": %zu}",
+        buffer_add_format(out, ",\n \"memory\": {\"weights_nbytes\": %zu, \"working_nbytes\": %zu",
                           report->cpu.weights_nbytes, report->cpu.working_nbytes);
     }
+    buffer_add_format(out, ", \"stream_nbytes\": %zu}", stream_nbytes_most(report->options));
 }
 
 void plan_add_json(const struct plan_report *report, struct buffer *out) {

@@ -24,24 +24,37 @@ const char *record_status_name(enum record_status status) {
     return names[status];
 }
 
+static size_t lines_cap_of(size_t line_nbytes_max) {
+    return CHUNK_NBYTES + line_nbytes_max;
+}
+
+static size_t tokens_cap_of(size_t line_nbytes_max) {
+    return lines_cap_of(line_nbytes_max) + 2 * (size_t)CHUNK_RECORDS + TOKENIZER_IDS_SLACK;
+}
+
+size_t chunk_nbytes_most(size_t line_nbytes_max) {
+    return CHUNK_RECORDS * sizeof(struct record) + lines_cap_of(line_nbytes_max) + PATH_NBYTES_MAX +
+           tokens_cap_of(line_nbytes_max) * sizeof(int32_t);
+}
+
 enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct error *error) {
-    const size_t lines_cap = CHUNK_NBYTES + line_nbytes_max;
-    const size_t tokens_cap = lines_cap + 2 * (size_t)CHUNK_RECORDS + TOKENIZER_IDS_SLACK;
     void *memory;
     *out = NULL;
     enum status status = alloc_zeroed(&memory, 1, sizeof **out, "a chunk", error);
     if (status != STATUS_OK) return status;
     struct chunk *chunk = memory;
     chunk->line_nbytes_max = line_nbytes_max;
-    // The two big arrays are sized for the worst chunk; pages that no chunk touches cost nothing.
+    // The two big arrays are sized for the worst chunk.
     status = alloc_array(&memory, CHUNK_RECORDS, sizeof *chunk->records, "records", error);
     if (status == STATUS_OK) {
         chunk->records = memory;
-        status = alloc_array(&memory, lines_cap + PATH_NBYTES_MAX, 1, "lines", error);
+        status = alloc_array(&memory, lines_cap_of(line_nbytes_max) + PATH_NBYTES_MAX, 1, "lines",
+                             error);
     }
     if (status == STATUS_OK) {
         chunk->bytes = memory;
-        status = alloc_array(&memory, tokens_cap, sizeof(int32_t), "token ids", error);
+        status = alloc_array(&memory, tokens_cap_of(line_nbytes_max), sizeof(int32_t), "token ids",
+                             error);
     }
     if (status != STATUS_OK) {
         chunk_destroy(chunk);

@@ -88,6 +88,9 @@ struct chunk {
     struct chunk *next;  // in a queue
 };
 
+// What the arrays of a chunk take at most; pages that no chunk touches cost nothing.
+size_t chunk_nbytes_most(size_t line_nbytes_max);
+
 enum status chunk_create(size_t line_nbytes_max, struct chunk **out, struct error *error);
 void chunk_destroy(struct chunk *chunk);  // NULL is fine
 

@@ -149,6 +149,12 @@ static enum status start_threads(struct pipeline *pipeline, struct error *error)
     return status == STATUS_OK ? start_thread(pipeline, pipeline_run_writer, error) : status;
 }
 
+int32_t pipeline_n_chunks(int32_t n_tokenizers) {
+    // One in the reader, the packer and the writer each, one or two around each tokenizer, some
+    // between the stages.
+    return 6 + 2 * n_tokenizers;
+}
+
 enum status pipeline_start(const struct pipeline_config *config, struct input *input,
                            struct output *output, struct pipeline **out, struct error *error) {
     void *memory;
@@ -160,9 +166,7 @@ enum status pipeline_start(const struct pipeline_config *config, struct input *i
     if (config->record_nbytes_max == 0) pipeline->config.record_nbytes_max = RECORD_NBYTES_MAX;
     pipeline->input = input;
     pipeline->output = output;
-    // One in the reader, the packer and the writer each, one or two around each tokenizer, some
-    // between the stages.
-    pipeline->n_chunks = 6 + 2 * config->n_tokenizers;
+    pipeline->n_chunks = pipeline_n_chunks(config->n_tokenizers);
     pthread_mutex_init(&pipeline->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -74,6 +74,9 @@ struct pipeline_config {
     const struct checkpoint *resume;
 };
 
+// Chunks that go round.
+int32_t pipeline_n_chunks(int32_t n_tokenizers);
+
 // A run in progress, handled by one thread. pipeline_start returns at once; pipeline_finish waits
 // for the end and tells how it went. `input` and `output` must outlive it. The output is complete,
 // but not committed, when that is STATUS_OK. Without an output (NULL) no rows are made, and nobody
