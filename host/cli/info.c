@@ -181,7 +181,7 @@ static void look_at_host(struct info *info) {
     const enum status status =
         choose_device(info->options, &info->config, info->max_length, &user, &info->device, &error);
     info->has_device = status == STATUS_OK;
-    info->stream_nbytes = stream_nbytes_most(info->options);
+    info->rest_nbytes = rest_nbytes_most(info->options, info->model);
     note(info, status, &error);
 }
 

@@ -39,7 +39,7 @@ struct info {
     struct encoder_cpu_memory cpu;  // of the two, the device's
     struct encoder_cuda_memory cuda;
     size_t embeddings_nbytes;  // of the word embeddings, which the CPU reads where they are
-    size_t stream_nbytes;      // of the host, at most, besides (label_setup.h)
+    size_t rest_nbytes;      // of the host, at most, besides (label_setup.h)
 
     enum status status;  // the first fault that `wader label` would end with
     struct error error;

@@ -18,7 +18,7 @@
 //                 --device auto why it is the CPU), max_length, batch_tokens, memory:
 //                 weights_nbytes, working_nbytes, embeddings_nbytes on the CPU; device_nbytes (on
 //                 each GPU), weights_nbytes (of these), free_nbytes, pinned_nbytes on GPUs;
-//                 stream_nbytes: all else on the host, at most
+//                 rest_nbytes: all else on the host, at most
 //   error         what `wader label` would say, or null; the exit code is its own then
 #include "host/cli/info.h"
 #include "weights/dtype.h"
@@ -158,7 +158,7 @@ static void add_device(const struct info *info, struct buffer *out) {
             out, "\"weights_nbytes\":%zu,\"working_nbytes\":%zu,\"embeddings_nbytes\":%zu",
             info->cpu.weights_nbytes, info->cpu.working_nbytes, info->embeddings_nbytes);
     }
-    buffer_add_format(out, ",\"stream_nbytes\":%zu}}", info->stream_nbytes);
+    buffer_add_format(out, ",\"rest_nbytes\":%zu}}", info->rest_nbytes);
 }
 
 void info_print_json(const struct info *info, struct buffer *out) {

@@ -271,7 +271,7 @@ static void print_gpu_memory(const struct info *info, struct buffer *out) {
     add(&paragraph, "%d in flight;", (int)cuda->n_slots);
     add(&paragraph, "%s of pinned host memory,", mib(cuda->pinned_nbytes).text);
     add_words(&paragraph, "and for all else on the host");
-    add(&paragraph, "%s at most", mib(info->stream_nbytes).text);
+    add(&paragraph, "%s at most", mib(info->rest_nbytes).text);
     end(&paragraph);
 }
 
@@ -288,7 +288,7 @@ static void print_cpu_memory(const struct info *info, struct buffer *out) {
         add(&paragraph, "(%s)", mib(info->embeddings_nbytes).text);
         add_words(&paragraph, "as titles need, and");
     }
-    add(&paragraph, "%s at most", mib(info->stream_nbytes).text);
+    add(&paragraph, "%s at most", mib(info->rest_nbytes).text);
     add_words(&paragraph, "for all else");
     end(&paragraph);
 }

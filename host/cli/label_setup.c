@@ -75,11 +75,13 @@ enum status choose_max_length(const struct options *options, const struct bert_c
 // Each tokenizer has a title and the words of it; kept scores are sorted a run at a time
 // (score_log.h); two outputs, the journal and where it is to begin, the input, the vocabulary and
 // the libraries' own were found to fit in the last.
-size_t stream_nbytes_most(const struct options *options) {
+size_t rest_nbytes_most(const struct options *options, const struct model *model) {
     const size_t of_a_tokenizer = 4 << 20, of_kept_scores = 36 << 20, of_the_rest = 32 << 20;
     const int n_threads = options->threads > 0 ? options->threads : processors_available();
     const int32_t n = n_tokenizers(n_threads);
-    return (size_t)pipeline_n_chunks(n) * chunk_nbytes_most(RECORD_NBYTES_MAX) +
+    size_t copied = 0;
+    for (size_t i = 0; model != NULL && i < model->n_rooms; i++) copied += model->rooms[i].nbytes;
+    return copied + (size_t)pipeline_n_chunks(n) * chunk_nbytes_most(RECORD_NBYTES_MAX) +
            (size_t)n * of_a_tokenizer + SHARED_TITLES_NBYTES + of_kept_scores + of_the_rest;
 }
 

@@ -23,10 +23,11 @@ static inline int32_t n_tokenizers(int n_threads) {
 
 enum { SHARED_TITLES_NBYTES = 64 << 20 };  // that titles of the run are remembered in
 
-// What `label` takes at most besides the encoder, with the defaults of options
-// other than --threads: what goes round
-// in the stream, what remembers and keeps scores, the program's own. Few runs touch all of it.
-size_t stream_nbytes_most(const struct options *options);
+// What `label` takes at most of the host's memory besides the encoder and the word embeddings,
+// with the defaults of options other than --threads: weights that could not stay where they lie in
+// their file (of `model`, or NULL), what goes round in the stream, what remembers and keeps scores,
+// the program's own. Few runs touch all of it.
+size_t rest_nbytes_most(const struct options *options, const struct model *model);
 
 // How many bad records are too many: a share of all, or a number.
 struct bad_limit {

@@ -99,7 +99,7 @@ static void add_memory(const struct plan_report *report, struct buffer *out) {
                           bytes(all).text);
     }
     buffer_add_format(out, ", at most %s for all else",
-                      bytes((double)stream_nbytes_most(report->options)).text);
+                      bytes((double)rest_nbytes_most(report->options, report->engine.model)).text);
     buffer_add_format(out, " (%s; `wader info` tells more)\n", what);
 }
 
@@ -206,7 +206,8 @@ static void add_json_memory(const struct plan_report *report, struct buffer *out
         buffer_add_format(out, ",\n \"memory\": {\"weights_nbytes\": %zu, \"working_nbytes\": %zu",
                           report->cpu.weights_nbytes, report->cpu.working_nbytes);
     }
-    buffer_add_format(out, ", \"stream_nbytes\": %zu}", stream_nbytes_most(report->options));
+    buffer_add_format(out, ", \"rest_nbytes\": %zu}",
+                      rest_nbytes_most(report->options, report->engine.model));
 }
 
 void plan_add_json(const struct plan_report *report, struct buffer *out) {

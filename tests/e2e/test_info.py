@@ -213,6 +213,12 @@ def test_device(t):
     t.equal("but share the weights", two["memory"]["weights_nbytes"],
             one["memory"]["weights_nbytes"])
     t.equal("of the shape", one["memory"]["weights_nbytes"], 2 * (4 * 32 * 32 + 2 * 32 * 72) * 4)
+    t.check("so does all else, of which each tokenizer has its part",
+            two["memory"]["rest_nbytes"] > one["memory"]["rest_nbytes"] > 100e6)
+    keras = facts(t, "Keras", os.path.join(e2e.GOLDEN, "bert_tf4_15"), "--device", "cpu",
+                  "--threads", "1")["device"]["memory"]
+    t.check("and weights that cannot stay where they lie", keras["rest_nbytes"] >=
+            one["memory"]["rest_nbytes"] + keras["weights_nbytes"], keras)
     for precision in e2e.cpu_precisions():
         args = ("--device", "cpu", "--threads", "1", "--precision", precision, "--batch-tokens",
                 "640", "--max-length", "20")

@@ -136,7 +136,7 @@ def test_host(t):
             and 0 < told["titles_per_s"]["low"] <= told["titles_per_s"]["high"], told)
     info = json.loads(t.run("info", "--json", "--model", MODEL).out)["device"]["memory"]
     t.equal("memory, as info tells", told["memory"],
-            {k: info[k] for k in ("weights_nbytes", "working_nbytes", "stream_nbytes")})
+            {k: info[k] for k in ("weights_nbytes", "working_nbytes", "rest_nbytes")})
     t.check("there is room", told["fits"] is True and told["free_nbytes"] > 0, told)
     big = e2e.write(t.directory(), "big.txt", "gold\n" * 100000)
     os.truncate(big, 1 << 42)  # as far as it is looked at, the rest is like its beginning
