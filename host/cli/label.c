@@ -75,7 +75,8 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, bo
             strcmp(run->item->input, "-") == 0
                 ? "%s is there; stdin cannot be compared with what it was made of: labelling "
                   "anew, replacing it"
-                : "%s is of another input, model or settings: labelling anew, replacing it",
+                : "%s is of another input, model or settings, or not as its record tells: "
+                  "labelling anew, replacing it",
             run->item->output);
     }
     return STATUS_OK;

@@ -58,15 +58,16 @@ bool is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// What cannot be looked at is an input that may not be left out in silence; one that is gone, or a
-// link to nothing, is none.
+// What cannot be looked at is an input that may not be left out in silence, nor may a link to what
+// is not there: it fails when it is opened. A file that is gone by now is none.
 static enum status check_regular(const char *path, bool *regular, struct error *error) {
     struct stat info;
     *regular = stat(path, &info) == 0;
     if (!*regular && errno != ENOENT) {
         return error_set(error, STATUS_INPUT, "%s: %s", path, strerror(errno));
     }
-    *regular = *regular && S_ISREG(info.st_mode);
+    *regular = *regular ? S_ISREG(info.st_mode)
+                        : lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
     return STATUS_OK;
 }
 

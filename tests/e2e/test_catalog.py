@@ -39,6 +39,11 @@ def outputs(directory):
 def test_inputs(t):
     inputs, wanted = catalog(t, 4), t.directory()
     t.exits("a directory", label(t, "-o", wanted, inputs), e2e.OK, "4 of 4 files")
+    nothing = os.path.join(inputs, "z.jsonl")
+    os.symlink("nowhere", nothing)
+    t.exits("a link to nothing in it", label(t, "-o", wanted, inputs), e2e.INPUT, "z.jsonl",
+            "1 of 5 inputs failed")
+    os.remove(nothing)
     names = ["part-%02d.jsonl.gz" % i for i in range(4)]
     # What lies beside the catalog does not belong to it.
     os.mkdir(inputs + "/part-99.jsonl.gz")
