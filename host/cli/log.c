@@ -32,8 +32,16 @@ static void put(const char *bytes, size_t n) {
     fwrite(bytes, 1, n, stderr);
 }
 
+// Names of files may hold anything: a message stays one line, and tells a terminal nothing else.
+static void keep_to_a_line(char *message) {
+    for (; *message != '\0'; message++) {
+        if ((unsigned char)*message < ' ' || *message == 0x7f) *message = '?';
+    }
+}
+
 // On a terminal the line may begin where a progress line stands.
-static void put_text(enum log_level level, const char *message) {
+static void put_text(enum log_level level, char *message) {
+    keep_to_a_line(message);
     char line[MESSAGE_NBYTES + 64];
     const int n = snprintf(
         line, sizeof line, "%swader: %s%s%s\n", log_is_on_terminal() ? "\r\033[K" : "",
@@ -131,6 +139,7 @@ void log_in_place(const char *format, ...) {
     va_start(args, format);
     vsnprintf(line + n, sizeof line - n, format, args);
     va_end(args);
+    keep_to_a_line(line + n);
     put(line, strlen(line));
 }
 

@@ -102,6 +102,11 @@ def test_odd_names(t):
     t.exits("odd names in a directory", label(t, "-q", "-o", wanted, inputs), e2e.OK)
     t.equal("one output each", sorted(outputs(wanted)[0]),
             sorted(n + b".labels.jsonl.gz" for n in ODD_NAMES))
+    text = label(t, "-o", wanted, inputs).err
+    t.equal("each is told of in one line", text.count("is done already"), len(ODD_NAMES))
+    t.check("and no line has a control character", all(
+        line.startswith("wader: ") and not any(c < " " or c == "\x7f" for c in line)
+        for line in text.split("\n")[:-1]), text)
     listed = b"\0".join(os.path.join(inputs, n + b".jsonl") for n in ODD_NAMES) + b"\0"
     out = t.directory()
     t.exits("between NULs", label(t, "-q", "-o", out, "@-", stdin=listed), e2e.OK)
