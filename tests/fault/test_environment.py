@@ -216,8 +216,9 @@ def test_kinds(t, job):
     os.symlink("nowhere", loop + "/dead.jsonl")
     os.mkdir(loop + "/dir.jsonl")
     out = t.directory()
-    t.exits("a directory with links and directories", t.run(*job.label, "-o", out, loop), e2e.OK)
-    t.equal("the one that leads to a file", e2e.listing(out),
+    t.exits("a directory with links and directories", t.run(*job.label, "-o", out, loop), e2e.INPUT,
+            "dead.jsonl", "1 of 2 inputs failed")
+    t.equal("the one that leads to a file is labelled", e2e.listing(out),
             ["link.labels.jsonl.gz", "link.labels.jsonl.gz.meta.json"])
 
 
