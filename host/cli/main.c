@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,8 +63,8 @@ static enum status run(const struct options *options, struct error *error) {
         case COMMAND_NONE:
             break;
     }
-    if (fflush(stdout) != 0) return error_set(error, STATUS_IO, "stdout: cannot be written");
-    return STATUS_OK;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return STATUS_OK;
+    return error_set(error, errno == EPIPE ? STATUS_PIPE : STATUS_IO, "stdout: cannot be written");
 }
 
 int main(int argc, char **argv) {

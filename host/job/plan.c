@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "host/job/commit.h"
-
 #include "host/job/inputs.h"
+#include "host/stream/rejects.h"
 
 static enum status out_of_memory(struct error *error) {
     return error_set(error, STATUS_IO, "out of memory for the list of inputs");
@@ -82,7 +82,7 @@ static enum status check_name(const char *output, struct error *error) {
 
 // An output takes its name in a rename, which would replace a device such as /dev/null as well.
 static enum status check_output(const struct plan_item *item, struct error *error) {
-    struct stat input, output;
+    struct stat output;
     if (strcmp(item->output, "-") == 0) return STATUS_OK;
     enum status status = check_name(item->output, error);
     if (status != STATUS_OK) return status;
@@ -97,15 +97,101 @@ static enum status check_output(const struct plan_item *item, struct error *erro
                          "name, or - for stdout",
                          item->output);
     }
-    if (strcmp(item->input, "-") == 0) return STATUS_OK;
-    if (stat(item->input, &input) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR) return STATUS_OK;  // told when it is opened
-        return error_set(error, STATUS_INPUT, "%s: %s", item->input, strerror(errno));
+    return STATUS_OK;
+}
+
+// ---- no input is written over
+
+// A file that is there: an input, or what an output or its rejects file would replace or remove.
+struct standing {
+    dev_t device;
+    ino_t inode;
+    size_t item;
+    bool is_rejects;
+};
+
+struct standing_list {
+    struct standing *files;
+    size_t n;
+};
+
+static int by_file(const void *a, const void *b) {
+    const struct standing *x = a, *y = b;
+    if (x->device != y->device) return x->device < y->device ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+// Adds the file at `path`, if it is there; `why` is the status where that cannot be told.
+static enum status add_standing(struct standing_list *list, const char *path,
+                                struct standing standing, enum status why, struct error *error) {
+    struct stat info;
+    if (strcmp(path, "-") == 0) return STATUS_OK;
+    if (stat(path, &info) == 0) {
+        standing.device = info.st_dev;
+        standing.inode = info.st_ino;
+        list->files[list->n++] = standing;
+        return STATUS_OK;
     }
-    if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
-        return error_set(error, STATUS_USAGE, "%s: the output is the input itself", item->output);
+    // What is wrong with an input is told when it is opened.
+    if (errno == ENOENT || errno == ENOTDIR) return STATUS_OK;
+    return error_set(error, why, "%s: %s", path, strerror(errno));
+}
+
+// The output, and the rejects file that stands beside it, of one item.
+static enum status add_replaced(struct standing_list *list, const struct plan_item *item, size_t i,
+                                struct error *error) {
+    if (strcmp(item->output, "-") == 0) return STATUS_OK;
+    char *rejects = rejects_path(item->output);
+    if (rejects == NULL) return out_of_memory(error);
+    enum status status =
+        add_standing(list, item->output, (struct standing){.item = i}, STATUS_IO, error);
+    if (status == STATUS_OK) {
+        status = add_standing(list, rejects, (struct standing){.item = i, .is_rejects = true},
+                              STATUS_IO, error);
+    }
+    free(rejects);
+    return status;
+}
+
+static enum status refuse_replaced(const struct plan *plan, const struct standing_list *replaced,
+                                   const struct standing_list *inputs, struct error *error) {
+    for (size_t i = 0; i < replaced->n; i++) {
+        const struct standing *by = &replaced->files[i];
+        const struct standing *found =
+            bsearch(by, inputs->files, inputs->n, sizeof *found, by_file);
+        if (found == NULL) continue;
+        const char *input = plan->items[found->item].input, *output = plan->items[by->item].output;
+        if (found->item == by->item && !by->is_rejects) {
+            return error_set(error, STATUS_USAGE, "%s: the output is the input itself", output);
+        }
+        return error_set(error, STATUS_USAGE,
+                         "%s: this input would be replaced by %s%s; give another -o", input, output,
+                         by->is_rejects ? " and its rejects" : "");
     }
     return STATUS_OK;
+}
+
+// Of all shares: what one of them writes is the input of another.
+static enum status check_inputs_stay(const struct plan *plan, struct error *error) {
+    const size_t n = plan->n_items;
+    struct standing_list replaced = {.files = malloc((2 * n + 1) * sizeof(struct standing))};
+    struct standing_list inputs = {.files = malloc((n + 1) * sizeof(struct standing))};
+    enum status status = STATUS_OK;
+    if (replaced.files == NULL || inputs.files == NULL) status = out_of_memory(error);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+        status = add_replaced(&replaced, &plan->items[i], i, error);
+    }
+    for (size_t i = 0; i < n && replaced.n > 0 && status == STATUS_OK; i++) {
+        status = add_standing(&inputs, plan->items[i].input, (struct standing){.item = i},
+                              STATUS_INPUT, error);
+    }
+    if (status == STATUS_OK && inputs.n > 0) {
+        qsort(inputs.files, inputs.n, sizeof *inputs.files, by_file);
+        status = refuse_replaced(plan, &replaced, &inputs, error);
+    }
+    free(replaced.files);
+    free(inputs.files);
+    return status;
 }
 
 static enum status name_outputs(const struct plan_request *request, struct plan *plan,
@@ -124,6 +210,7 @@ static enum status name_outputs(const struct plan_request *request, struct plan 
         if (status == STATUS_OK && !request->look_only) status = check_output(item, error);
     }
     if (status == STATUS_OK && many) status = check_outputs_differ(plan, error);
+    if (status == STATUS_OK && !request->look_only) status = check_inputs_stay(plan, error);
     if (status != STATUS_OK || !many || request->look_only) return status;
     return make_directory(output, error);
 }

@@ -29,9 +29,10 @@ struct plan_request {
     struct shard shard;  // this share of the inputs; 0 of 0 is all, too
 };
 
-// STATUS_USAGE when the request makes no sense (two inputs with one output name, an input that is
-// its own output), STATUS_INPUT when inputs cannot be listed, STATUS_IO when the output directory
-// cannot be made; `*plan` is empty then. plan_free releases it.
+// STATUS_USAGE when the request makes no sense (two inputs with one output name, an input that an
+// output or its rejects file would replace), STATUS_INPUT when inputs cannot be listed, STATUS_IO
+// when outputs cannot be looked at or their directory cannot be made; `*plan` is empty then.
+// plan_free releases it.
 enum status plan_create(const struct plan_request *request, struct plan *plan, struct error *error);
 void plan_free(struct plan *plan);
 

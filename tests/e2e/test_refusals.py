@@ -133,6 +133,11 @@ def test_outputs(t):
         t.exits("tokenize to a full disk", t.run("tokenize", "--model", e2e.MODEL, stdout=full,
                                                  stdin=b"gold\n"), e2e.IO)
         t.exits("--help to a full disk", t.run("--help", stdout=full), e2e.IO)
+    read, write = os.pipe()
+    os.close(read)
+    for args in (("--help",), ("help", "label"), ("--version",)):
+        t.exits("nobody reads %s" % args[-1], t.run(*args, stdout=write), e2e.PIPE)
+    os.close(write)
     for name, nbytes in (("out.jsonl", 0), ("out.jsonl", 100000), ("out.jsonl.gz", 100000)):
         out = t.directory()
         result = t.label("-o", os.path.join(out, name), source,

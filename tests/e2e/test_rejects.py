@@ -159,6 +159,11 @@ def test_retry(t, output, pairs):
     t.equal("gives the same rows", e2e.parse_rows(e2e.read(retried)), bad)
     t.exits("the same again is done", t.run("retry", *args, "-o", retried, rejects), e2e.OK,
             "done already")
+    before = [e2e.read(output + suffix) for suffix in ("", REJECTS)]
+    t.exits("into the output that they came from", t.run(
+        "retry", *args, "--force", "-o", output, rejects), e2e.USAGE, "would be replaced by")
+    t.check("both stay as they were",
+            before == [e2e.read(output + suffix) for suffix in ("", REJECTS)])
     settings = record_of(retried)["settings"]
     t.equal("its settings say so", (settings["records"], settings["input_format"]),
             ("replayed", "jsonl"))

@@ -185,6 +185,18 @@ static void collisions(void) {
     check_refused(LIST(link_path), a, STATUS_USAGE, "the input itself");
     unlink(link_path);
     unlink(a);
+    // An input that another one's output, or the rejects of any, would replace.
+    char *const x = in_dir("x.jsonl"), *const labels = in_dir("x.labels.jsonl.gz");
+    char *const rejects = in_dir("x.labels.jsonl.gz.rejects.jsonl.gz");
+    temp_dir_write_text(dir, "x.labels.jsonl.gz", "t\n");
+    check_refused(LIST(x, labels), dir, STATUS_USAGE, "x.labels.jsonl.gz: this input would be");
+    check_refused(LIST(labels, x), dir, STATUS_USAGE, "x.labels.jsonl.gz: this input would be");
+    temp_dir_write_text(dir, "x.labels.jsonl.gz.rejects.jsonl.gz", "t\n");
+    check_refused(LIST(rejects), labels, STATUS_USAGE, "replaced by");
+    check_refused(LIST(x, rejects), dir, STATUS_USAGE, "and its rejects");
+    check_plan(LIST(rejects), x, PAIRS(rejects, x));
+    unlink(rejects);
+    unlink(labels);
     // Labels of labels, beside them: the name would be the input's own.
     temp_dir_write_text(dir, "x.labels.jsonl.gz", "t\n");
     check_plan(LIST(in_dir("x.labels.jsonl.gz")), dir,
