@@ -53,7 +53,8 @@ static enum status prepare_file(struct job *job, struct run *run, bool *skip, bo
     }
     if (status != STATUS_OK) return status;
     // What cannot be looked at may be there: commit_look says why.
-    if (access(run->item->output, F_OK) != 0 && errno == ENOENT) return STATUS_OK;
+    run->was_absent = access(run->item->output, F_OK) != 0 && errno == ENOENT;
+    if (run->was_absent) return STATUS_OK;
     status = provenance_wait(job->provenance, &provenance, error);
     if (status != STATUS_OK) return status;
     provenance.settings = run->formats.settings.bytes;
@@ -96,6 +97,7 @@ static enum status commit(struct job *job, struct run *run, const struct totals 
         .scores = run->score_log,
         .has_previous = job->previous != NULL,
         .hardware = job->engine.hardware,
+        .was_absent = run->was_absent && !job->options->force,
     };
     struct provenance provenance;
     enum status status = provenance_wait(job->provenance, &provenance, error);

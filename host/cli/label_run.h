@@ -40,6 +40,7 @@ struct run {
     struct score_log *score_log;  // into `scores`
     struct extras extras;
     struct commit_lock lock;
+    bool was_absent;  // no output was there when the lock was taken
     struct resume resume;
     struct totals totals, fresh;  // the latter without what earlier runs did
     bool is_done;                 // by an earlier run

@@ -19,11 +19,13 @@ static bool fill_standard_streams(void) {
     return true;
 }
 
-// Only model files are mapped: one of them lost the pages that were about to be read.
+// Only files of the model and the kept scores of a --previous run are mapped: one of them lost the
+// pages that were about to be read.
 static void on_bus_error(int number) {
     (void)number;
     log_from_handler(LOG_ERROR, "error",
-                     "a model file became shorter while it was in use; nothing was committed",
+                     "a file of the model, or kept scores of --previous, became shorter while in "
+                     "use; this output was not committed",
                      STATUS_MODEL);
     _exit(STATUS_MODEL);
 }

@@ -11,6 +11,7 @@
 #include "host/cli/label_run.h"
 #include "host/cli/run_metrics.h"
 #include "host/cli/run_report.h"
+#include "host/stream/rejects.h"
 
 // How often the metrics are written anew while a run goes on.
 #define METRICS_SECONDS 5.0
@@ -73,6 +74,11 @@ static const char *given(const char *path) {
     return path != NULL && *path != '\0' ? path : NULL;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 enum status observe_begin(struct job *job, struct error *error) {
     struct observer *observer = &job->observer;
     struct buffer text = {0};
@@ -92,17 +98,57 @@ enum status observe_begin(struct job *job, struct error *error) {
     buffer_free(&text);
     const struct observed_end running = {.ended = false};
     if (status == STATUS_OK) status = write_files(job, &running, error);
+    if (status == STATUS_OK && observer->report != NULL && observer->metrics != NULL &&
+        is_same_file(observer->report, observer->metrics)) {
+        status = error_set(error, STATUS_USAGE,
+                           "--report and --metrics are both %s: give two names, and move away "
+                           "what is there",
+                           observer->report);
+    }
     observer->began =
         status == STATUS_OK && (observer->report != NULL || observer->metrics != NULL);
     return status;
+}
+
+// Whether `path`, which is there, has the name of an output or of what a run keeps beside it.
+static bool is_taken(const char *path, const char *output) {
+    static const struct {
+        const char *before, *behind;
+    } names[] = {{"", ""},         {"", ".meta.json"}, {"", REJECTS_SUFFIX},
+                 {".", ".scores"}, {".", ".journal"},  {".", ".lock"}};
+    if (strstr(path_base(path), path_base(output)) == NULL) return false;
+    bool taken = false;
+    for (size_t i = 0; i < ARRAY_LEN(names) && !taken; i++) {
+        char *name = path_beside(output, names[i].before, names[i].behind);
+        taken = name != NULL && strcmp(path_base(name), path_base(path)) == 0 &&
+                is_same_file(name, path);
+        free(name);
+    }
+    return taken;
+}
+
+// One of them would replace the other in the end.
+static enum status check_outputs(const struct job *job, const char *flag, const char *path,
+                                 struct error *error) {
+    for (size_t i = 0; path != NULL && i < job->plan.n_items; i++) {
+        if (!is_taken(path, job->plan.items[i].output)) continue;
+        return error_set(error, STATUS_USAGE,
+                         "%s %s: that name is the output's (%s), or of a file beside it; give "
+                         "another one, and move away what is there",
+                         flag, path, job->plan.items[i].output);
+    }
+    return STATUS_OK;
 }
 
 enum status observe_plan(struct job *job, struct error *error) {
     struct observer *observer = &job->observer;
     void *memory;
     if (!observer->began) return STATUS_OK;
-    enum status status = alloc_zeroed(&memory, job->plan.n_items, sizeof *observer->items,
-                                      "what --report tells of inputs", error);
+    enum status status = check_outputs(job, "--report", observer->report, error);
+    if (status == STATUS_OK) status = check_outputs(job, "--metrics", observer->metrics, error);
+    if (status != STATUS_OK) return status;
+    status = alloc_zeroed(&memory, job->plan.n_items, sizeof *observer->items,
+                          "what --report tells of inputs", error);
     if (status != STATUS_OK) return status;
     observer->items = memory;
     observer->n_items = job->plan.n_items;

@@ -71,7 +71,8 @@ struct observed_end {
 // to be written there, STATUS_IO where it cannot be written.
 enum status observe_begin(struct job *job, struct error *error);
 
-// The plan is made. STATUS_IO without memory.
+// The plan is made. STATUS_USAGE where one of the two files has the name of an output, or of what
+// stands beside it; STATUS_IO without memory.
 enum status observe_plan(struct job *job, struct error *error);
 
 // Figures of the input in work, whenever there are new ones.

@@ -270,6 +270,25 @@ static enum status check_figures(const struct commit_facts *facts, struct error 
                      (unsigned long long)marks->n_rejects);
 }
 
+// A record tells of another attempt at this output; anything else is a stranger's file.
+static enum status check_no_stranger(const struct commit_facts *facts, const char *record_path,
+                                     struct error *error) {
+    const char *const paths[] = {facts->output_path, record_path};
+    struct stat info;
+    bool there[2] = {false};
+    for (int i = 0; i < 2; i++) {
+        there[i] = facts->was_absent && stat(paths[i], &info) == 0;
+        if (facts->was_absent && !there[i] && errno != ENOENT) {
+            return error_set(error, STATUS_IO, "%s: %s", paths[i], strerror(errno));
+        }
+    }
+    if (!there[0] || there[1]) return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "%s: it was not there when this run began, and wader has no record of it; no "
+                     "output was committed; move it away, or replace it with --force",
+                     facts->output_path);
+}
+
 enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
                            struct commit_lock *lock, struct error *error) {
     char *path = path_beside(facts->output_path, "", ".meta.json");
@@ -285,6 +304,7 @@ enum status commit_publish(const struct commit_facts *facts, const struct proven
                                       error);
     }
     if (status == STATUS_OK) status = prepare_record(path, facts, provenance, &record, error);
+    if (status == STATUS_OK) status = check_no_stranger(facts, path, error);
     if (status == STATUS_OK) status = replace(facts, path, record, lock, error);
     output_close(record);
     free(path);

@@ -63,12 +63,14 @@ struct commit_facts {
     struct score_identity made_by;  // what made them
     bool has_previous;              // whether totals->reuse tells of a previous run
     const char *hardware;           // that it ran on, "2 x NVIDIA H200"; NULL or "" is not told
+    bool was_absent;                // no output was there at the start, and none is to be replaced
 };
 
 // Gives the output its name and its record, in the order told at the top. `lock` is the one taken
-// on the output. STATUS_IO also where the figures do not prove that every record has its row, and
-// every bad one its place in the rejects file. After STATUS_IO there is either what was there
-// before, or nothing that looks done.
+// on the output. STATUS_USAGE when a file without a record came to the output's name since
+// `was_absent` was told; it stays. STATUS_IO also where the figures do not prove that every record
+// has its row, and every bad one its place in the rejects file. After STATUS_IO there is either
+// what was there before, or nothing that looks done.
 enum status commit_publish(const struct commit_facts *facts, const struct provenance *provenance,
                            struct commit_lock *lock, struct error *error);
 

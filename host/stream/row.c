@@ -38,13 +38,24 @@ bool label_abstains(const struct row_format *format, const struct label *label) 
     return format->thresholds != NULL && label->score < format->thresholds[label->index];
 }
 
+// Blanks for the CRs in a JSON value that was added at `begin`: they are white space between
+// tokens, since a string holds none, and some readers would take them for the end of the row.
+static void space_out(struct buffer *buffer, size_t begin, struct span value) {
+    if (value.ptr[0] != '{' && value.ptr[0] != '[') return;
+    for (size_t i = begin; i < buffer->len; i++) {
+        if (buffer->bytes[i] == '\r') buffer->bytes[i] = ' ';
+    }
+}
+
 // A value of the input, in the form the output wants it.
 static void add_value(struct buffer *buffer, enum row_kind kind, enum record_kind from,
                       struct span value) {
     const bool is_json = from == RECORD_JSONL;
     if (kind == ROW_JSONL) {
         if (is_json) {
+            const size_t begin = buffer->len;
             buffer_add_utf8(buffer, value);
+            space_out(buffer, begin, value);
         } else {
             buffer_add_json_string(buffer, value);
         }
@@ -60,7 +71,9 @@ static void add_value(struct buffer *buffer, enum row_kind kind, enum record_kin
         }
         buffer_free(&text);
     } else {
+        const size_t begin = buffer->len;
         buffer_add_tsv_cell(buffer, value);
+        if (is_json) space_out(buffer, begin, value);
     }
 }
 

@@ -22,8 +22,11 @@ def titles(word):
 
 def start_and_wait(t, *command):
     """A run that has begun to write."""
-    process = t.start(*command)
-    directory = os.path.dirname(command[command.index("-o") + 1])
+    return wait_to_write(t.start(*command),
+                         os.path.dirname(command[command.index("-o") + 1]))
+
+
+def wait_to_write(process, directory):
     end = time.monotonic() + 30
     while time.monotonic() < end and process.poll() is None:
         if any(name.endswith(".tmp") for name in os.listdir(directory)):
@@ -91,6 +94,46 @@ def test_stranger_after_kill(t):
     e2e.write(directory, "out.jsonl", b"precious")
     t.exits("somebody's file where the output should go", t.run(*command), e2e.USAGE, "--force")
     t.equal("is kept", e2e.read(out), b"precious")
+
+
+def test_stranger_meanwhile(t):
+    """A file that comes to the output's name while the run goes on is not touched either."""
+    for force in (False, True):
+        directory = t.directory()
+        out = os.path.join(directory, "out.jsonl")
+        process = wait_to_write(t.start(
+            "label", "-q", "--model", e2e.MODEL, "-o", out, *["--force"] * force,
+            stdin=subprocess.PIPE), directory)
+        e2e.write(directory, "out.jsonl", b"precious")
+        _, err = process.communicate(b"gold\n", timeout=60)
+        result = e2e.Result(process.returncode, b"", err, 0)
+        if force:
+            t.exits("with --force it is replaced", result, e2e.OK)
+            t.check("by rows", b'"label"' in e2e.read(out))
+        else:
+            t.exits("a stranger's file came meanwhile", result, e2e.USAGE, out, "--force")
+            t.equal("it is as it was", e2e.read(out), b"precious")
+            t.equal("nothing else is left", e2e.listing(directory), ["out.jsonl"])
+
+
+def test_kept_scores_cut(t):
+    """Kept scores are mapped: pages that are gone end the run, and it says which they may be."""
+    directory = t.directory()
+    source = e2e.write(directory, "in.txt", "".join("gold %d\n" % i for i in range(20000)))
+    last, out = os.path.join(directory, "last.jsonl"), os.path.join(directory, "out.jsonl")
+    t.exits("last night", t.label("-q", "-o", last, source), e2e.OK)
+    process = wait_to_write(t.start(
+        "label", "-q", "--model", e2e.MODEL, "--previous", last, "-o", out,
+        stdin=subprocess.PIPE), directory)
+    os.truncate(os.path.join(directory, ".last.jsonl.scores"), 4096)
+    try:
+        _, err = process.communicate(e2e.read(source), timeout=60)
+    except BrokenPipeError:
+        err = process.stderr.read()
+        process.wait()
+    t.exits("kept scores that are cut while in use", e2e.Result(process.returncode, b"", err, 0),
+            e2e.UNUSABLE, "kept scores")
+    t.check("leave no output", not os.path.exists(out))
 
 
 def test_limits(t):
@@ -180,8 +223,9 @@ def test_ignored_signal(t):
 
 def main():
     t = e2e.Suite(__doc__)
-    for test in (test_input_changes, test_model_changes, test_stranger_after_kill, test_limits,
-                 test_environment, test_directories, test_stalled_stderr, test_ignored_signal):
+    for test in (test_input_changes, test_model_changes, test_stranger_after_kill,
+                 test_stranger_meanwhile, test_kept_scores_cut, test_limits, test_environment,
+                 test_directories, test_stalled_stderr, test_ignored_signal):
         test(t)
     t.finish()
 

@@ -187,6 +187,22 @@ def test_names(t):
     t.equal("another file is untouched", e2e.read(mine), b'{"title":"gold"}\n')
     t.equal("an empty name is none", t.label("--report", "", stdin=b"x\n").code, e2e.OK)
     t.equal("nothing is left", e2e.listing(place.directory), ["mine.json"])
+    for one, other in (("both", "both"), ("b", "./b")):
+        t.exits("one name for both files", t.label("--report", one, "--metrics", other,
+                                                   stdin=b"x\n", cwd=place.directory), e2e.USAGE,
+                "two names")
+    place = Place(t)
+    source = e2e.write(place.directory, "a.txt", "gold\n")
+    out = os.path.join(place.directory, "out.jsonl")
+    for flag in ("--report", "--metrics"):
+        for name in ("out.jsonl", "./out.jsonl.meta.json", "out.jsonl.rejects.jsonl.gz",
+                     ".out.jsonl.scores", ".out.jsonl.journal", ".out.jsonl.lock"):
+            path = os.path.join(place.directory, name)
+            t.exits("%s %s" % (flag, name), t.label(flag, path, "-o", out, source), e2e.USAGE,
+                    "the output's")
+            os.remove(path)
+    t.equal("nothing was labelled", e2e.listing(place.directory), ["a.txt"])
+    t.exits("a longer name", t.label("--report", out + ".report", "-o", out, source), e2e.OK)
 
 
 def begin(t, place, *more):
