@@ -153,7 +153,10 @@ def metadata(path):
 
 
 def with_weights_alone(value):
-    """What `info` says, but for names and bytes of files: the same for every format."""
+    """What `info` says, but for names and bytes of files, and the memory of copies of what does not
+    lie in its file as it is used: the same for every format."""
+    if value["device"] is not None:
+        value["device"]["memory"].pop("rest_nbytes", None)
     weights = {k: value["weights"][k] for k in ("tensors", "parameters", "dtypes")}
     return [weights] + [value[k] for k in ("config", "tokenizer", "labels", "device", "error")]
 
